@@ -1,0 +1,1 @@
+"""Readers of the sources that people bring, and makers of the formats that devices run."""

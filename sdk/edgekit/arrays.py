@@ -1,0 +1,90 @@
+"""Named arrays in ``.npz`` files, read with care: such a file may come from anybody."""
+
+import io
+import math
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+from numpy.lib import format as npy
+from numpy.typing import NDArray
+
+from edgekit.errors import InputError
+
+Array = NDArray[Any]
+Arrays = dict[str, Array]
+
+#: The most that the arrays of one file may take in memory, in bytes.
+MAX_BYTES = 4 << 30
+_REMEDY = "Write it with numpy.savez(path, name=array, …)."
+
+
+def read_arrays(path: Path, max_bytes: int = MAX_BYTES) -> Arrays:
+    """The arrays of the ``.npz`` file at *path*, by name.
+
+    Sizes are added up from the headers before anything is unpacked, so a zip bomb costs nothing.
+
+    Raises:
+        InputError: there is no such file, it is not an ``.npz`` of plain arrays, or it is larger than *max_bytes*.
+    """
+    try:
+        with path.open("rb") as file:
+            return _read(file, str(path), max_bytes)
+    except OSError as error:
+        raise InputError(path, f"it cannot be read: {error.strerror}", "Check the path.") from error
+
+
+def decode_arrays(data: bytes, subject: str, max_bytes: int = MAX_BYTES) -> Arrays:
+    """The arrays of an ``.npz`` file held in memory; raises as read_arrays does."""
+    return _read(io.BytesIO(data), subject, max_bytes)
+
+
+def encode_arrays(arrays: Mapping[str, Array]) -> bytes:
+    """The bytes of a compressed ``.npz`` file; equal arrays give equal bytes."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, array in arrays.items():
+            # ZipInfo's own date is 1980, so no clock gets into the bytes.
+            with archive.open(zipfile.ZipInfo(f"{name}.npy"), "w", force_zip64=True) as member:
+                npy.write_array(member, np.ascontiguousarray(array), allow_pickle=False)
+    return buffer.getvalue()
+
+
+def _read(file: IO[bytes], subject: str, max_bytes: int) -> Arrays:
+    try:
+        with zipfile.ZipFile(file) as archive:
+            members = archive.infolist()
+            _check_sizes(archive, members, subject, max_bytes)
+            return {member.filename.removesuffix(".npy"): _read_member(archive, member) for member in members}
+    except InputError:
+        raise
+    except Exception as error:
+        # A damaged archive raises BadZipFile, zlib.error, EOFError, ValueError, SyntaxError (numpy parses its
+        # header as a literal) and more: they have no common root, and all mean the same here.
+        raise InputError(subject, f"it is not an .npz file of plain arrays ({error})", _REMEDY) from error
+
+
+def _read_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Array:
+    with archive.open(member) as file:
+        array: Array = npy.read_array(file, allow_pickle=False)
+        return array
+
+
+def _check_sizes(archive: zipfile.ZipFile, members: list[zipfile.ZipInfo], subject: str, max_bytes: int) -> None:
+    total = sum(max(member.file_size, _declared_bytes(archive, member)) for member in members)
+    if total > max_bytes:
+        raise InputError(subject, f"its arrays need {total >> 20} MiB, and the limit is {max_bytes >> 20} MiB", "Give fewer samples.")
+
+
+def _declared_bytes(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> int:
+    if not member.filename.endswith(".npy"):
+        raise ValueError(f"it holds {member.filename!r}, which is not an array")
+    with archive.open(member) as file:
+        version = npy.read_magic(file)
+        read_header = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
+        shape, _, dtype = read_header(file)
+    if dtype.hasobject:
+        raise ValueError(f"{member.filename} holds Python objects, which could run code")
+    return math.prod(shape) * dtype.itemsize

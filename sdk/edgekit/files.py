@@ -1,0 +1,112 @@
+"""Files that are either whole or absent: written beside their place, flushed, and renamed into it."""
+
+import contextlib
+import errno
+import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from edgekit.errors import DeviceError
+
+CHUNK = 1 << 20
+
+
+def digest_bytes(data: bytes) -> str:
+    """The digest of *data*: ``sha256:…``."""
+    return "sha256:" + hashlib.sha256(data).hexdigest()
+
+
+def digest_file(path: Path) -> str:
+    """The digest of the bytes in *path*, read in pieces of 1 MiB."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(CHUNK):
+            digest.update(chunk)
+    return "sha256:" + digest.hexdigest()
+
+
+def write_file(path: Path, data: bytes, mode: int = 0o644) -> None:
+    """Put *data* at *path*, so that a reader or a power cut finds the old bytes or the new, never a mixture."""
+    with naming_disk_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fchmod(file.fileno(), mode)
+                os.fsync(file.fileno())
+            os.replace(temporary, path)
+        except BaseException:
+            Path(temporary).unlink(missing_ok=True)
+            raise
+        sync_directory(path.parent)
+
+
+def sync_directory(path: Path) -> None:
+    """Make the names in the directory *path* survive a power cut (fsync(2))."""
+    handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+@contextlib.contextmanager
+def replacing_directory(destination: Path) -> Iterator[Path]:
+    """A new directory that takes the place of *destination* when the block ends well, and vanishes when it does not.
+
+    The two swap by rename, so at no time is a half-written directory at *destination*.
+    """
+    with naming_disk_errors(destination):
+        destination.parent.mkdir(parents=True, exist_ok=True)
+        staging = Path(tempfile.mkdtemp(dir=destination.parent, prefix=f".{destination.name}."))
+        try:
+            yield staging
+            _sync_tree(staging)
+            staging.chmod(0o755)
+            _swap(staging, destination)
+        finally:
+            shutil.rmtree(staging, ignore_errors=True)
+
+
+def _swap(staging: Path, destination: Path) -> None:
+    if not destination.exists():
+        staging.rename(destination)
+    else:
+        retired = Path(tempfile.mkdtemp(dir=destination.parent, prefix=f".{destination.name}.")) / "old"
+        destination.rename(retired)
+        try:
+            staging.rename(destination)
+        except BaseException:
+            retired.rename(destination)
+            raise
+        finally:
+            shutil.rmtree(retired.parent, ignore_errors=True)
+    sync_directory(destination.parent)
+
+
+def _sync_tree(root: Path) -> None:
+    for directory, _, names in os.walk(root):
+        for name in names:
+            with open(os.path.join(directory, name), "rb") as file:
+                os.fsync(file.fileno())
+        sync_directory(Path(directory))
+
+
+@contextlib.contextmanager
+def naming_disk_errors(path: Path) -> Iterator[None]:
+    """Turn the system's word for a full, read-only or forbidden disk into a DeviceError that names *path*."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise DeviceError(path, "the disk is full, and nothing was written", "Free some room and run the same command again.") from error
+        if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
+            raise DeviceError(path, f"it cannot be written: {error.strerror}", "Choose a place that this user may write to.") from error
+        if error.errno in (errno.ENOTDIR, errno.EISDIR, errno.EEXIST):
+            raise DeviceError(path, f"it cannot be written: {error.strerror}", "Choose another place.") from error
+        raise

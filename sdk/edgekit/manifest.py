@@ -1,0 +1,202 @@
+"""What a bundle says of itself: its variants, what was measured of each, and where they came from."""
+
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+from edgekit.artifacts import Artifact, FileEntry
+from edgekit.errors import InputError, SchemaTooNew, UnknownName
+from edgekit.records import Digest, Name, NonNegative, Record, Share
+from edgekit.tensors import TensorSpec
+
+#: The newest schema that this edgekit reads, and the one that it writes.
+SCHEMA = 1
+
+
+class Deviation(Record, frozen=True, kw_only=True):
+    """How far one output is from the source's, in the output's own unit."""
+
+    max_abs: NonNegative
+    mean_abs: NonNegative
+
+
+class Parity(Deviation, frozen=True, kw_only=True):
+    """How far a variant's answers to *n* golden samples are from the source model's.
+
+    *max_abs* and *mean_abs* are over all outputs, *outputs* has them one by one. *top1_agreement* is the share
+    of samples with the same highest class; None where no output is a row of classes.
+    """
+
+    n: Annotated[int, Meta(ge=1)]
+    top1_agreement: Share | None = None
+    outputs: dict[str, Deviation] = {}
+
+
+class Tolerance(Deviation, frozen=True, kw_only=True):
+    """The most that a device lets a variant deviate: what was measured when it was built, with *slack* added.
+
+    *slack* says the rule in words, so that a reader of the manifest can repeat it.
+    """
+
+    top1_agreement: Share | None = None
+    outputs: dict[str, Deviation] = {}
+    slack: str = ""
+
+
+class Metric(Record, frozen=True, kw_only=True):
+    """The task's own measure on *n* labelled samples, and the source model's value on the same."""
+
+    name: str
+    value: float
+    n: Annotated[int, Meta(ge=1)]
+    source_value: float
+
+
+class Latency(Record, frozen=True, kw_only=True):
+    """Milliseconds for one inference at batch 1, over *rounds* interleaved rounds of *n* inferences in all.
+
+    *spread* is the distance between the quartiles of the rounds' medians.
+    """
+
+    p50: NonNegative
+    p95: NonNegative
+    p99: NonNegative
+    spread: NonNegative
+    rounds: Annotated[int, Meta(ge=1)]
+    n: Annotated[int, Meta(ge=1)]
+
+
+class Measurement(Record, frozen=True, kw_only=True):
+    """What one variant cost on one machine. A figure that could not be taken is None: unknown."""
+
+    machine: str
+    target: str
+    runtime: str
+    runtime_version: str
+    threads: Annotated[int, Meta(ge=1)]
+    latency_ms: Latency
+    rss_mb: NonNegative | None = None
+    energy_mj: NonNegative | None = None
+
+
+class Variant(Artifact, frozen=True, kw_only=True):
+    """One artifact of a bundle, with its precision and all that was measured of it."""
+
+    id: Name
+    precision: Name
+    parity: Parity
+    tolerance: Tolerance
+    metric: Metric | None = None
+    measured: tuple[Measurement, ...] = ()
+
+    def find_measurement(self, target: str) -> Measurement | None:
+        """The measurement that a machine of *target* made, if one did."""
+        return next((one for one in self.measured if one.target == target), None)
+
+
+class Skipped(Record, frozen=True, kw_only=True):
+    """A variant that was not made, or that was made and refused, and why."""
+
+    id: Name
+    format: Name
+    precision: Name
+    reason: str
+
+
+class Choice(Record, frozen=True, kw_only=True):
+    """The variant that is the default on a target, and why it was chosen."""
+
+    variant: Name
+    reason: str
+
+
+class Lineage(Record, frozen=True, kw_only=True):
+    """Where a bundle came from: enough to make it again. Digests of data are None where none was given."""
+
+    source: str
+    source_format: Name
+    source_digest: Digest
+    source_size: int
+    calibration_digest: Digest | None = None
+    evaluation_digest: Digest | None = None
+    tools: dict[str, str] = {}
+    options: dict[str, str] = {}
+    platform: str = ""
+
+
+class Manifest(Record, frozen=True, kw_only=True):
+    """The record in a bundle's ``manifest.json``."""
+
+    schema: Annotated[int, Meta(ge=1)] = SCHEMA
+    name: Name
+    inputs: Annotated[tuple[TensorSpec, ...], Meta(min_length=1)]
+    outputs: Annotated[tuple[TensorSpec, ...], Meta(min_length=1)]
+    golden: FileEntry
+    golden_origin: Literal["calibration", "evaluation", "synthetic"]
+    variants: Annotated[tuple[Variant, ...], Meta(min_length=1)]
+    defaults: dict[str, Choice] = {}
+    skipped: tuple[Skipped, ...] = ()
+    lineage: Lineage
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        ids = [variant.id for variant in self.variants]
+        _check_unique("variant", ids)
+        _check_unique("file", [entry.path for entry in self.files])
+        for target, choice in self.defaults.items():
+            if choice.variant not in ids:
+                raise ValueError(f"defaults[{target!r}] names {choice.variant!r}, which is not among the variants")
+        for variant in self.variants:
+            self._check_bindings(variant)
+
+    def _check_bindings(self, variant: Variant) -> None:
+        for kind, specs, bindings in (("inputs", self.inputs, variant.inputs), ("outputs", self.outputs, variant.outputs)):
+            wanted, found = sorted(spec.name for spec in specs), sorted(binding.name for binding in bindings)
+            if wanted != found:
+                raise ValueError(f"variant {variant.id!r} binds the {kind} {found}, and the model has {wanted}")
+
+    @property
+    def files(self) -> tuple[FileEntry, ...]:
+        """Every file of the bundle but the manifest itself."""
+        return (self.golden, *(entry for variant in self.variants for entry in variant.files))
+
+    def find_variant(self, variant_id: str) -> Variant:
+        """The variant with that id, or UnknownName."""
+        for variant in self.variants:
+            if variant.id == variant_id:
+                return variant
+        raise UnknownName("variant", variant_id, (variant.id for variant in self.variants))
+
+
+class _Header(msgspec.Struct):
+    schema: int
+
+
+def decode_manifest(data: bytes, subject: str = "manifest.json") -> Manifest:
+    """The manifest in *data*.
+
+    The schema is looked at first, since a newer one may differ in any other field.
+
+    Raises:
+        SchemaTooNew: the manifest has a newer schema than SCHEMA.
+        InputError: it is not a manifest; the message names the field.
+    """
+    try:
+        header = msgspec.json.decode(data, type=_Header)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise InputError(subject, f"it is not a manifest: {error}", "Point to a bundle made by edgekit convert.") from error
+    if header.schema > SCHEMA:
+        raise SchemaTooNew(subject, header.schema, SCHEMA)
+    return Manifest.decode(data, subject)
+
+
+def manifest_schema() -> dict[str, object]:
+    """The JSON Schema (draft 2020-12) of ``manifest.json``."""
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "edgekit manifest", **msgspec.json.schema(Manifest)}
+
+
+def _check_unique(kind: str, values: list[str]) -> None:
+    twice = sorted({value for value in values if values.count(value) > 1})
+    if twice:
+        raise ValueError(f"each {kind} must be named once, and {', '.join(twice)} is named more often")

@@ -1,0 +1,119 @@
+"""Whether a variant still gives the source model's answers: one check for the workstation and for every device."""
+
+from collections.abc import Mapping
+from itertools import combinations
+
+import numpy as np
+
+from edgekit.arrays import Array, Arrays
+from edgekit.errors import ConversionError, ParityError
+from edgekit.golden import GoldenSamples, is_class_row
+from edgekit.manifest import Deviation, Parity, Tolerance
+
+
+def measure_parity(expected: Mapping[str, Array], actual: Mapping[str, Array], subject: str) -> Parity:
+    """How far *actual* is from *expected*, output by output, with the samples along the first axis.
+
+    Raises:
+        ParityError: an output is missing, has another shape, or is not finite where the expected one is.
+    """
+    outputs = {name: _deviation(name, array, actual, subject) for name, array in expected.items()}
+    rows = [name for name, array in expected.items() if is_class_row(array)]
+    agreements = [np.mean(expected[name].argmax(1) == actual[name].argmax(1)) for name in rows]
+    return Parity(
+        n=len(next(iter(expected.values()))),
+        max_abs=max(one.max_abs for one in outputs.values()),
+        mean_abs=max(one.mean_abs for one in outputs.values()),
+        top1_agreement=float(min(agreements)) if agreements else None,
+        outputs=outputs,
+    )
+
+
+def _deviation(name: str, expected: Array, actual: Mapping[str, Array], subject: str) -> Deviation:
+    if name not in actual:
+        raise ParityError(subject, [f"output {name!r} is missing"])
+    if actual[name].shape != expected.shape:
+        raise ParityError(subject, [f"output {name!r} has shape {list(actual[name].shape)}, not {list(expected.shape)}"])
+    wanted, found = expected.astype(np.float64), actual[name].astype(np.float64)
+    same = (wanted == found) | (np.isnan(wanted) & np.isnan(found))
+    broken = int(np.count_nonzero(~same & ~(np.isfinite(wanted) & np.isfinite(found))))
+    if broken:
+        raise ParityError(subject, [f"output {name!r} has {broken} values that are NaN or infinite and should not be"])
+    difference = np.abs(np.subtract(wanted, found, out=np.zeros_like(wanted), where=~same))
+    return Deviation(max_abs=float(difference.max(initial=0.0)), mean_abs=float(difference.mean()) if difference.size else 0.0)
+
+
+def derive_tolerance(parity: Parity, expected: Mapping[str, Array], precision: str) -> Tolerance:
+    """The deviation that a device allows this variant: what was measured here, with slack for other CPUs' arithmetic.
+
+    Floats differ between CPUs in the last bits, integers by a step of rounding. So the slack is a factor on what was
+    measured, and a floor as a share of the output's range on the golden samples.
+    """
+    factor, floor = (4.0, 1e-4) if precision == "fp32" else (1.5, 1e-2)
+    outputs = {name: _slacken(parity.outputs[name], array, factor, floor) for name, array in expected.items()}
+    agreement = parity.top1_agreement
+    return Tolerance(
+        max_abs=max(one.max_abs for one in outputs.values()),
+        mean_abs=max(one.mean_abs for one in outputs.values()),
+        top1_agreement=None if agreement is None else max(0.0, agreement - 1 / parity.n),
+        outputs=outputs,
+        slack=f"{factor:g} x measured + {floor:g} x the output's range (mean: a tenth of that), and one sample for top-1",
+    )
+
+
+def _slacken(measured: Deviation, expected: Array, factor: float, floor: float) -> Deviation:
+    finite = expected[np.isfinite(expected)].astype(np.float64)
+    reach = float(np.ptp(finite)) if finite.size else 0.0
+    return Deviation(max_abs=factor * measured.max_abs + floor * reach, mean_abs=factor * measured.mean_abs + floor / 10 * reach)
+
+
+def find_violations(parity: Parity, tolerance: Tolerance) -> list[str]:
+    """Each way in which *parity* exceeds *tolerance*, in words; empty where it keeps it."""
+    found = [
+        f"{name} deviates by {getattr(measured, field):.4g} ({field}), and {getattr(tolerance.outputs[name], field):.4g} is allowed"
+        for name, measured in parity.outputs.items()
+        for field in ("max_abs", "mean_abs")
+        if name in tolerance.outputs and getattr(measured, field) > getattr(tolerance.outputs[name], field)
+    ]
+    found += [
+        f"it deviates by {getattr(parity, field):.4g} ({field}), and {getattr(tolerance, field):.4g} is allowed"
+        for field in ("max_abs", "mean_abs")
+        if getattr(parity, field) > getattr(tolerance, field)
+    ]
+    if tolerance.top1_agreement is not None and (parity.top1_agreement or 0.0) < tolerance.top1_agreement:
+        found.append(f"top-1 agrees on {parity.top1_agreement or 0:.1%} of {parity.n} samples, and {tolerance.top1_agreement:.1%} is asked for")
+    return found
+
+
+def check_parity(golden: GoldenSamples, answers: Arrays, tolerance: Tolerance, subject: str) -> Parity:
+    """The parity of *answers* with the golden samples' outputs, or ParityError where *tolerance* is exceeded."""
+    parity = measure_parity(golden.outputs, answers, subject)
+    violations = find_violations(parity, tolerance)
+    if violations:
+        raise ParityError(subject, violations)
+    return parity
+
+
+def check_power(golden: GoldenSamples, tolerance: Tolerance, subject: str) -> None:
+    """Refuse a tolerance so wide that a broken model would pass it.
+
+    Three broken models are played on the recorded answers: one that always gives their mean, one whose answers
+    belong to other samples, and for each two classes among the answers one that swaps them.
+    """
+    for name, answers in _broken_models(golden):
+        parity = measure_parity(golden.outputs, answers, subject)
+        if not find_violations(parity, tolerance):
+            raise ConversionError(subject, f"it deviates so much that {name} would pass its golden samples too", "Give better calibration data.")
+
+
+def _broken_models(golden: GoldenSamples) -> list[tuple[str, Arrays]]:
+    outputs = golden.outputs
+    constant = {name: np.broadcast_to(array.mean(axis=0, keepdims=True), array.shape).astype(array.dtype) for name, array in outputs.items()}
+    shifted = {name: np.roll(array, 1, axis=0) for name, array in outputs.items()}
+    broken = [("a constant answer", constant), ("another sample's answer", shifted)]
+    for name in filter(lambda name: is_class_row(outputs[name]), outputs):
+        for first, second in combinations(np.unique(outputs[name].argmax(1)).tolist()[:32], 2):
+            swapped = outputs[name].copy()
+            swapped[:, [first, second]] = swapped[:, [second, first]]
+            broken.append((f"swapping classes {first} and {second}", outputs | {name: swapped}))
+    return broken

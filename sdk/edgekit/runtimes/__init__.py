@@ -1,0 +1,1 @@
+"""The engines that run models, each behind the same small port, and the sessions that callers see."""
