@@ -5,7 +5,7 @@ from typing import Annotated
 from msgspec import Meta
 
 from edgekit.records import Digest, Length, Name, Record, RelativePath
-from edgekit.tensors import Binding
+from edgekit.tensors import Binding, TensorSpec
 
 
 class FileEntry(Record, frozen=True, kw_only=True):
@@ -28,3 +28,8 @@ class Artifact(Record, frozen=True, kw_only=True):
     def size(self) -> int:
         """All files together, in bytes."""
         return sum(entry.length for entry in self.files)
+
+
+def bind_identically(specs: tuple[TensorSpec, ...]) -> tuple[Binding, ...]:
+    """Bindings of an artifact whose tensors are the source's own."""
+    return tuple(Binding(name=spec.name, native=spec) for spec in specs)

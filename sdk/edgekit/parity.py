@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from itertools import combinations
+from typing import Protocol
 
 import numpy as np
 
@@ -9,6 +10,49 @@ from edgekit.arrays import Array, Arrays
 from edgekit.errors import ConversionError, ParityError
 from edgekit.golden import GoldenSamples, is_class_row
 from edgekit.manifest import Deviation, Parity, Tolerance
+from edgekit.tensors import TensorSpec
+
+#: Samples that are run at once where a model takes any batch.
+BATCH = 64
+
+
+class Answering(Protocol):
+    """What answers samples: an inference session, here or in another process."""
+
+    inputs: tuple[TensorSpec, ...]
+
+    def infer(self, inputs: Mapping[str, Array]) -> Arrays:
+        """The outputs by name."""
+        ...
+
+
+def answer_samples(session: Answering, inputs: Mapping[str, Array], subject: str) -> Arrays:
+    """The answers of *session* to samples that lie along the first axis of *inputs*, in the batches that it takes.
+
+    Raises:
+        ConversionError: an output has no batch as its first axis, so that answers and samples cannot be matched.
+    """
+    total = len(next(iter(inputs.values())))
+    batch = _batch_of(session.inputs)
+    parts = [_answer(session, inputs, start, min(batch, total - start), batch) for start in range(0, total, batch)]
+    answers = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    for name, array in answers.items():
+        if len(array) != total:
+            raise ConversionError(subject, f"output {name!r} has no batch as its first axis: {total} samples gave {len(array)} rows")
+    return answers
+
+
+def _batch_of(specs: tuple[TensorSpec, ...]) -> int:
+    fixed = [spec.shape[0] for spec in specs if spec.shape and isinstance(spec.shape[0], int)]
+    return min(fixed, default=BATCH)
+
+
+def _answer(session: Answering, inputs: Mapping[str, Array], start: int, count: int, batch: int) -> Arrays:
+    """*count* answers from *start* on; where the model takes a fixed *batch*, the last sample fills it up."""
+    padded = batch if isinstance(session.inputs[0].shape[0], int) else count
+    rows = np.minimum(np.arange(start, start + padded), start + count - 1)
+    answers = session.infer({name: array[rows] for name, array in inputs.items()})
+    return {name: array[:count] if array.ndim else array.reshape(1) for name, array in answers.items()}
 
 
 def measure_parity(expected: Mapping[str, Array], actual: Mapping[str, Array], subject: str) -> Parity:
@@ -92,6 +136,11 @@ def check_parity(golden: GoldenSamples, answers: Arrays, tolerance: Tolerance, s
     if violations:
         raise ParityError(subject, violations)
     return parity
+
+
+def prove(session: Answering, golden: GoldenSamples, tolerance: Tolerance, subject: str) -> Parity:
+    """Run the golden samples through *session*; its parity, or ParityError where it exceeds *tolerance*."""
+    return check_parity(golden, answer_samples(session, golden.inputs, subject), tolerance, subject)
 
 
 def check_power(golden: GoldenSamples, tolerance: Tolerance, subject: str) -> None:

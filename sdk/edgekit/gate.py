@@ -1,0 +1,67 @@
+"""The gate: which variants are good enough to be in a bundle, and which of them is the default."""
+
+from collections.abc import Sequence
+
+from edgekit.errors import GateRefused
+from edgekit.manifest import Choice, Metric, Parity, Variant
+
+#: Latencies closer than this share are taken as equal, and the smaller file wins.
+TIE = 0.03
+#: The largest mean deviation, as a share of the output's range, without labelled data to judge by.
+MEAN_DEVIATION = {"fp32": 1e-4}
+MEAN_DEVIATION_REDUCED = 0.05
+
+
+def find_parity_fault(precision: str, parity: Parity, ranges: dict[str, float]) -> str | None:
+    """Why *parity* is too poor for any use, with the outputs' *ranges* on the golden samples; None where it is not.
+
+    Only a conversion that went wrong is caught here; whether a sound one is good enough is for the metric to say.
+    """
+    allowed = MEAN_DEVIATION.get(precision, MEAN_DEVIATION_REDUCED)
+    for name, deviation in parity.outputs.items():
+        if deviation.mean_abs > allowed * ranges[name]:
+            share = deviation.mean_abs / ranges[name] if ranges[name] else float("inf")
+            return f"its output {name!r} deviates by {share:.2%} of its range on average, and {allowed:.2%} is the most for {precision}"
+    return None
+
+
+def find_drop_fault(metric: Metric, max_drop: float) -> str | None:
+    """Why *metric* misses the bound; None where it keeps it. A drop is absolute: source's value less the variant's."""
+    drop = metric.source_value - metric.value
+    # Shares of n samples: half a sample is no difference, and keeps 0.99 - 0.98 from being more than 0.01.
+    if drop <= max_drop + 0.5 / metric.n:
+        return None
+    return f"{metric.name} {metric.value:.4f} is a drop of {drop:.4f} from the source's {metric.source_value:.4f}, and {max_drop:.4f} is the most"
+
+
+def refuse_all(refused: Sequence[tuple[str, Metric]], max_drop: float) -> GateRefused:
+    """The refusal when no variant keeps the bound: it names the best, and the bound that it would keep."""
+    best, metric = max(refused, key=lambda one: one[1].value)
+    drop = metric.source_value - metric.value
+    return GateRefused(
+        f"the bound of --max-drop {max_drop:g}",
+        f"no variant meets it. The best is {best}: {metric.name} {metric.value:.4f} on {metric.n} samples, "
+        f"a drop of {drop:.4f} from the source's {metric.source_value:.4f}",
+        f"It would pass with --max-drop {max(drop, 0.0):.4f}.",
+    )
+
+
+def choose_default(variants: Sequence[Variant], target: str) -> Choice | None:
+    """The fastest variant measured on *target*, and the smaller one where two are as fast; None where none was measured."""
+    timed = [(measurement.latency_ms.p50, variant) for variant in variants if (measurement := variant.find_measurement(target))]
+    if not timed:
+        return None
+    fastest = min(latency for latency, _ in timed)
+    latency, chosen = min(((each, one) for each, one in timed if each <= fastest * (1 + TIE)), key=lambda pair: pair[1].size)
+    return Choice(variant=chosen.id, reason=_explain(chosen, latency, timed))
+
+
+def _explain(chosen: Variant, latency: float, timed: Sequence[tuple[float, Variant]]) -> str:
+    words = [f"the fastest of {len(timed)} within the bound" if len(timed) > 1 else "the only one within the bound"]
+    words.append(f"{latency:.3g} ms")
+    reference = next((each for each, variant in timed if variant.id == "onnx-fp32"), None)
+    if reference is not None and chosen.id != "onnx-fp32":
+        words.append(f"{reference / latency:.1f}x as fast as onnx-fp32")
+    if chosen.metric is not None:
+        words.append(f"{chosen.metric.name} {chosen.metric.value - chosen.metric.source_value:+.4f} against the source")
+    return ", ".join(words)
