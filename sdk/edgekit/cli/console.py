@@ -3,6 +3,7 @@
 rich is imported when a table or a terminal needs it, so that commands which print neither start fast.
 """
 
+import io
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -38,18 +39,20 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], title: st
         table.add_column(Text(column), justify="right" if numeric else "left", overflow="fold")
     for row in body:
         table.add_row(*map(Text, row))
-    _console().print(table)
+    click.echo(_render(table))
 
 
-def _console() -> Any:
+def _render(table: Any) -> str:
     from rich.console import Console
 
-    wide = None if sys.stdout.isatty() else 10_000
-    return Console(file=sys.stdout, width=wide, highlight=False, emoji=False)
+    console = Console(file=io.StringIO(), width=None if sys.stdout.isatty() else 10_000)
+    with console.capture() as captured:
+        console.print(table)
+    return "\n".join(line.rstrip() for line in captured.get().rstrip().splitlines())
 
 
 def _is_figure(cell: str) -> bool:
-    return cell in (UNKNOWN, "", "–") or cell.lstrip("+-±≥≤")[:1].isdigit()
+    return cell in (UNKNOWN, "", "-") or cell.lstrip("+-±≥≤")[:1].isdigit()
 
 
 def say(text: str) -> None:
@@ -115,7 +118,7 @@ def format_bytes(count: int | None) -> str:
         return UNKNOWN
     size, unit = float(count), "B"
     for larger in ("KiB", "MiB", "GiB", "TiB"):
-        if size < 1024:
+        if size < 999.5:
             break
         size, unit = size / 1024, larger
     return f"{count} B" if unit == "B" else f"{_round(size)} {unit}"
@@ -144,7 +147,7 @@ def format_share(value: float | None) -> str:
 
 def format_ratio(value: float | None) -> str:
     """How many times as much; "unknown" for None."""
-    return UNKNOWN if value is None else f"{_round(value)}×"
+    return UNKNOWN if value is None else f"{_round(value)}x"
 
 
 def _round(value: float) -> str:
