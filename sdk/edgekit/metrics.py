@@ -46,5 +46,7 @@ def _find_class_row(outputs: Mapping[str, Array]) -> Array:
     rows = [array for array in outputs.values() if array.ndim == 2 and array.shape[1] > 1]
     if len(rows) != 1:
         shapes = {name: list(array.shape) for name, array in outputs.items()}
-        raise InputError("metric", f"it needs one output with a score for each class, and the outputs are {shapes}", "Leave --metric and --evaluation out.")
+        raise InputError(
+            "metric", f"it needs one output with a score for each class, and the outputs are {shapes}", "Leave --metric and --evaluation out."
+        )
     return rows[0]

@@ -1,0 +1,171 @@
+"""Candidates for a bundle: each made, opened in its own runtime, held against the source, and judged."""
+
+import contextlib
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from msgspec.structs import asdict, replace
+
+from edgekit.artifacts import Artifact
+from edgekit.build_request import PRECISIONS, BuildRequest, Progress
+from edgekit.conversion import TargetConverter
+from edgekit.errors import ConversionError, DeviceError, GateRefused, ParityError
+from edgekit.gate import find_drop_fault, find_parity_fault, refuse_all
+from edgekit.manifest import Metric, Skipped, Variant
+from edgekit.measuring import IsolatedSession
+from edgekit.metrics import find_metric
+from edgekit.parity import answer_samples, check_power, derive_tolerance, measure_parity
+from edgekit.plugins import TARGETS, find_plugins, load_plugin
+from edgekit.reference import Reference
+from edgekit.runtimes.registry import find_runtime
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A variant that is sound and keeps the bound, held open so that it can be timed beside the others."""
+
+    variant: Variant
+    session: IsolatedSession
+
+
+@dataclass
+class Findings:
+    """What became of every format and precision that was thought of."""
+
+    candidates: list[Candidate] = field(default_factory=list)
+    skipped: list[Skipped] = field(default_factory=list)
+    missed_bound: list[tuple[str, Metric]] = field(default_factory=list)
+    tools: dict[str, str] = field(default_factory=dict)
+
+    def skip(self, format: str, precision: str, reason: str) -> None:
+        """Note why a variant is not in the bundle."""
+        self.skipped.append(Skipped(id=f"{format}-{precision}", format=format, precision=precision, reason=reason))
+
+    def check(self, request: BuildRequest) -> None:
+        """Refuse when nothing kept the bound, or nothing came of a format or precision that was asked for.
+
+        Raises:
+            GateRefused: variants were made, and none keeps the bound.
+            ConversionError: a format or precision asked for has no variant; the message has the reason.
+        """
+        if self.missed_bound and not self.candidates:
+            raise refuse_all(self.missed_bound, request.max_drop)
+        made = [(one.variant.format, one.variant.precision) for one in self.candidates]
+        for asked, index, option in ((request.formats, 0, "--to"), (request.precisions, 1, "--precision")):
+            for name in asked or ():
+                if name not in {pair[index] for pair in made}:
+                    self._refuse(name, option)
+        if not made:
+            raise ConversionError("this model", "no variant of it can be made here: " + "; ".join(f"{one.id}: {one.reason}" for one in self.skipped))
+
+    def _refuse(self, name: str, option: str) -> None:
+        missed = [pair for pair in self.missed_bound if name in pair[0].split("-")]
+        reasons = [one for one in self.skipped if name in (one.format, one.precision)]
+        if missed:
+            raise GateRefused(
+                f"{option} {name}", reasons[0].reason.removeprefix("refused by the gate: "), "Leave the option out, or allow more with --max-drop."
+            )
+        told = "; ".join(f"{one.id}: {one.reason}" for one in reasons) or "no target makes it"
+        raise ConversionError(f"{option} {name}", f"it was asked for and cannot be made here: {told}")
+
+
+class Workbench:
+    """Makes and judges every candidate of one build in the directory *staging*.
+
+    Candidates stay open until the workbench is left.
+    """
+
+    def __init__(self, request: BuildRequest, reference: Reference, staging: Path) -> None:
+        self._request = request
+        self._reference = reference
+        self._staging = staging
+        self._open = contextlib.ExitStack()
+
+    def __enter__(self) -> "Workbench":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._open.close()
+
+    def make_all(self, progress: Progress) -> Findings:
+        """Try every format and precision that the request allows."""
+        findings = Findings()
+        plan = list(self._plan(findings))
+        for step, (converter, precision) in enumerate(plan):
+            progress(f"making {converter.format}-{precision}", step, len(plan))
+            directory = self._staging / "variants" / f"{converter.format}-{precision}"
+            try:
+                candidate = self._make(converter, precision, directory, findings)
+            except (ConversionError, ParityError, DeviceError) as error:
+                candidate = None
+                findings.skip(converter.format, precision, f"{error.problem}. {error.remedy}".strip())
+            if candidate is None:
+                shutil.rmtree(directory)
+            else:
+                findings.candidates.append(candidate)
+        return findings
+
+    def _plan(self, findings: Findings) -> Iterator[tuple[TargetConverter, str]]:
+        """Each format and precision to be tried; what cannot be tried goes to *findings* with its reason."""
+        for name in self._request.formats or tuple(find_plugins(TARGETS)):
+            converter: TargetConverter = load_plugin(TARGETS, name)()
+            obstacle = converter.find_obstacle()
+            if obstacle is None:
+                findings.tools |= converter.list_tools()
+            for precision in self._request.precisions or PRECISIONS:
+                reason = obstacle or self._find_reason(converter, precision)
+                if reason is None:
+                    yield converter, precision
+                else:
+                    findings.skip(name, precision, reason)
+
+    def _find_reason(self, converter: TargetConverter, precision: str) -> str | None:
+        if precision not in converter.precisions:
+            return f"{converter.format} is made in {', '.join(converter.precisions)}, not in {precision}."
+        if precision == "int8" and self._reference.calibration is None:
+            return "static int8 needs representative inputs. Give --calibration FILE.npz."
+        return None
+
+    def _make(self, converter: TargetConverter, precision: str, directory: Path, findings: Findings) -> Candidate | None:
+        directory.mkdir(parents=True)
+        artifact = converter.convert(self._reference.model, precision, self._reference.calibration, directory)
+        prefix = directory.relative_to(self._staging).as_posix()
+        artifact = replace(artifact, files=tuple(replace(entry, path=f"{prefix}/{entry.path}") for entry in artifact.files))
+        with contextlib.ExitStack() as mine:
+            session = mine.enter_context(self._open_session(artifact))
+            variant = self._judge(artifact, precision, session)
+            fault = None if variant.metric is None else find_drop_fault(variant.metric, self._request.max_drop)
+            if variant.metric is not None and fault is not None:
+                findings.missed_bound.append((variant.id, variant.metric))
+                findings.skip(variant.format, precision, f"refused by the gate: {fault}")
+                return None
+            self._open.push(mine.pop_all())
+            return Candidate(variant, session)
+
+    def _open_session(self, artifact: Artifact) -> IsolatedSession:
+        model, runtime = self._reference.model, find_runtime(artifact.format)
+        path = self._staging / artifact.files[0].path
+        return IsolatedSession(path, artifact, model.inputs, model.outputs, runtime.name, self._request.threads)
+
+    def _judge(self, artifact: Artifact, precision: str, session: IsolatedSession) -> Variant:
+        """The variant with its parity and metric; ConversionError where the conversion went wrong."""
+        golden = self._reference.golden
+        variant_id = f"{artifact.format}-{precision}"
+        parity = measure_parity(golden.outputs, answer_samples(session, golden.inputs, variant_id), variant_id)
+        fault = find_parity_fault(precision, parity, self._reference.ranges)
+        if fault is not None:
+            raise ConversionError(variant_id, fault)
+        tolerance = derive_tolerance(parity, golden.outputs, precision)
+        check_power(golden, tolerance, variant_id)
+        metric = self._evaluate(session, variant_id)
+        return Variant(**asdict(artifact), id=variant_id, precision=precision, parity=parity, tolerance=tolerance, metric=metric)
+
+    def _evaluate(self, session: IsolatedSession, variant_id: str) -> Metric | None:
+        reference = self._reference
+        if reference.evaluation is None or reference.metric is None or reference.source_value is None:
+            return None
+        answers = answer_samples(session, reference.evaluation.inputs, variant_id)
+        value = find_metric(reference.metric)(answers, reference.evaluation.labels)
+        return Metric(name=reference.metric, value=value, n=len(reference.evaluation.labels), source_value=reference.source_value)

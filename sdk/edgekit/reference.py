@@ -1,0 +1,117 @@
+"""The source model with its answers: what every variant is held against."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from edgekit.arrays import Array, Arrays
+from edgekit.artifacts import Artifact, FileEntry, bind_identically
+from edgekit.build_request import BuildRequest
+from edgekit.conversion import Calibration, SourceLoader, SourceModel
+from edgekit.errors import InputError
+from edgekit.files import digest_file
+from edgekit.golden import GoldenSamples, choose_samples, synthesize_inputs
+from edgekit.measuring import IsolatedSession
+from edgekit.metrics import find_metric
+from edgekit.parity import answer_samples
+from edgekit.plugins import SOURCES, find_plugins, load_plugin
+from edgekit.runtimes.registry import find_runtime
+from edgekit.samples import Evaluation, read_evaluation, read_samples
+
+GOLDEN_SAMPLES = 64
+#: Golden samples travel to every device: of larger inputs only half as many are kept.
+GOLDEN_BYTES = 8 << 20
+#: Samples among which the golden ones are chosen.
+POOL = 1024
+SOURCE = "source model"
+
+Origin = Literal["calibration", "evaluation", "synthetic"]
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A source model, its golden samples, and where data was given its value of the task's metric."""
+
+    model: SourceModel
+    golden: GoldenSamples
+    golden_origin: Origin
+    calibration: Calibration | None = None
+    evaluation: Evaluation | None = None
+    metric: str | None = None
+    source_value: float | None = None
+
+    @property
+    def ranges(self) -> dict[str, float]:
+        """For each output, the distance from its lowest to its highest golden value."""
+        return {name: float(np.ptp(array)) if array.size else 0.0 for name, array in self.golden.outputs.items()}
+
+
+def find_source(path: Path) -> SourceLoader:
+    """The loader that accepts *path*, or InputError that says which sources are read."""
+    if not path.exists():
+        raise InputError(path, "there is no such file", "Check the path.")
+    loaders: dict[str, SourceLoader] = {name: load_plugin(SOURCES, name)() for name in find_plugins(SOURCES)}
+    for loader in loaders.values():
+        if loader.accepts(path):
+            return loader
+    raise InputError(path, "it is not a model that can be read here", f"Sources that are read: {', '.join(loaders) or 'none'}.")
+
+
+def consult_source(request: BuildRequest, workspace: Path) -> Reference:
+    """Read the source model and the data, and run the one over the other once.
+
+    Raises:
+        InputError: the model or the data cannot be used, or the model's answers are too much alike to tell it from another.
+    """
+    model = find_source(request.source).load(request.source, workspace)
+    calibration = None if request.calibration is None else Calibration(read_samples(request.calibration, model.inputs))
+    evaluation = None if request.evaluation is None else read_evaluation(request.evaluation, model.inputs)
+    with open_source(model) as session:
+        pool, origin = _find_pool(model, calibration, evaluation, request.seed)
+        golden = record_golden(session, pool, request.seed)
+        if evaluation is None:
+            return Reference(model, golden, origin, calibration)
+        metric = request.metric or "top1"
+        value = find_metric(metric)(answer_samples(session, evaluation.inputs, SOURCE), evaluation.labels)
+    return Reference(model, golden, origin, calibration, evaluation, metric, value)
+
+
+def open_source(model: SourceModel) -> IsolatedSession:
+    """The source model itself, to be run in a process of its own."""
+    entry = FileEntry(path=model.path.name, digest=digest_file(model.path), length=model.path.stat().st_size)
+    artifact = Artifact(format="onnx", files=(entry,), inputs=bind_identically(model.inputs), outputs=bind_identically(model.outputs))
+    return IsolatedSession(model.path, artifact, model.inputs, model.outputs, find_runtime("onnx").name)
+
+
+def record_golden(session: IsolatedSession, pool: Arrays, seed: int) -> GoldenSamples:
+    """Samples of *pool* that cover as many different answers as there are, with the answers that *session* gives."""
+    rng = np.random.default_rng(seed)
+    few = _take(pool, np.sort(rng.permutation(_count(pool))[:POOL]))
+    answers = answer_samples(session, few, SOURCE)
+    chosen = np.array(choose_samples(answers, _golden_count(few), rng))
+    golden = GoldenSamples(_take(few, chosen), _take(answers, chosen))
+    golden.check()
+    return golden
+
+
+def _find_pool(model: SourceModel, calibration: Calibration | None, evaluation: Evaluation | None, seed: int) -> tuple[Arrays, Origin]:
+    if calibration is not None and calibration.n >= GOLDEN_SAMPLES // 2:
+        return {spec.name: calibration.arrays[spec.name] for spec in model.inputs}, "calibration"
+    if evaluation is not None:
+        return evaluation.inputs, "evaluation"
+    return synthesize_inputs(model.inputs, POOL // 2, np.random.default_rng(seed)), "synthetic"
+
+
+def _golden_count(pool: Arrays) -> int:
+    each = sum(array[0].nbytes for array in pool.values())
+    return GOLDEN_SAMPLES if each * GOLDEN_SAMPLES <= GOLDEN_BYTES else GOLDEN_SAMPLES // 2
+
+
+def _count(arrays: Arrays) -> int:
+    return len(next(iter(arrays.values())))
+
+
+def _take(arrays: Arrays, rows: Array) -> Arrays:
+    return {name: array[rows] for name, array in arrays.items()}
