@@ -72,8 +72,26 @@ class DigestMismatch(TrustError):
         )
 
 
+class EndlessData(TrustError):
+    """A source sends more than what was signed for (TUF, "endless data attack")."""
+
+    def __init__(self, subject: str | Path, limit: int) -> None:
+        super().__init__(
+            subject,
+            f"more than the {limit} bytes that it may have were sent",
+            "Fetch it from a source that you trust; nothing was used of it.",
+        )
+
+
 class TransferError(EdgekitError):
     """The other side cannot be reached just now: time may mend it."""
+
+
+class SourceMissing(TransferError):
+    """The other side answers, and does not have what was asked for."""
+
+    def __init__(self, subject: str | Path, reason: str) -> None:
+        super().__init__(subject, f"it is not there ({reason})", "Check the address; if it is right, publish again, which adds what is missing.")
 
 
 class DeviceError(EdgekitError):
