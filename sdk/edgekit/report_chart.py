@@ -1,0 +1,258 @@
+"""The report's chart: accuracy against latency, a bubble for each variant, as a figure that plotly.js draws.
+
+Figures are plain dictionaries, so that plotly's Python side is not needed to make them.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+from itertools import product
+from typing import Any
+
+from edgekit.manifest import Latency, Metric, Variant
+from edgekit.quantities import format_bytes, format_change, format_ms
+
+# Colours that readers with any kind of colour vision can tell apart (Okabe and Ito), each with a shape of its own.
+STYLES = {"onnx": ("#0072b2", "circle"), "tflite": ("#d55e00", "diamond"), "openvino": ("#009e73", "square")}
+OTHER_STYLE = ("#8a5a9e", "pentagon")
+INK, FAINT, GRID = "#1d2733", "#5c6b7a", "#e6eaef"
+
+#: The plot's size in pixels for which labels are placed; narrower pages show none and leave them to the table.
+WIDTH, HEIGHT = 980, 400
+LARGEST, SMALLEST = 46, 12
+_LINE, _LETTER = 18, 7.4
+
+
+@dataclass(frozen=True)
+class Point:
+    """One variant as it was measured on the target that the chart is of."""
+
+    variant: Variant
+    latency: Latency
+    is_default: bool
+
+    @property
+    def label(self) -> str:
+        """What stands beside the bubble."""
+        return f"{self.variant.id} (default)" if self.is_default else self.variant.id
+
+
+@dataclass(frozen=True)
+class Box:
+    """A rectangle on the page, in pixels, by its middle and its size."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+
+    def overlap(self, other: "Box") -> float:
+        """The area that both cover."""
+        across = min(self.x + self.width / 2, other.x + other.width / 2) - max(self.x - self.width / 2, other.x - other.width / 2)
+        down = min(self.y + self.height / 2, other.y + other.height / 2) - max(self.y - self.height / 2, other.y - other.height / 2)
+        return max(across, 0.0) * max(down, 0.0)
+
+
+@dataclass(frozen=True)
+class Scale:
+    """Where values of one axis lie: *low* at 0 and *high* at *pixels*."""
+
+    low: float
+    high: float
+    pixels: int
+
+    def place(self, value: float) -> float:
+        """The distance of *value* from *low*, in pixels."""
+        return (value - self.low) / (self.high - self.low) * self.pixels
+
+
+def draw_chart(points: Sequence[Point], bound: float | None) -> dict[str, Any]:
+    """The figure of *points*: metric against latency, or size against latency where not every variant has the metric.
+
+    *bound* is the lowest value of the metric that the gate let pass, where there was one.
+    """
+    metrics = [point.variant.metric for point in points]
+    measured = [metric for metric in metrics if metric is not None]
+    by_metric = len(measured) == len(points)
+    heights = [metric.value for metric in measured] if by_metric else [float(point.variant.size) for point in points]
+    across = _latency_scale(points)
+    up = _metric_scale(measured, bound) if by_metric else Scale(0.0, max(heights) * 1.25, HEIGHT)
+    radii = [_diameter(point, points) / 2 for point in points]
+    marks = _reference_lines(measured[0], bound, up) if by_metric else []
+    layout = _lay_out(points, across, up, measured[0].name if by_metric else None)
+    layout["shapes"] = [mark["shape"] for mark in marks]
+    layout["annotations"] = [mark["note"] for mark in marks] + _label(points, heights, radii, across, up)
+    return {"data": _draw_bubbles(points, heights), "layout": layout}
+
+
+def _latency_scale(points: Sequence[Point]) -> Scale:
+    """A logarithmic scale that leaves room at both ends."""
+    logs = [math.log10(max(point.latency.p50, 1e-6)) for point in points]
+    room = max(0.12 * (max(logs) - min(logs)), 0.12)
+    return Scale(min(logs) - room, max(logs) + room, WIDTH)
+
+
+def _metric_scale(metrics: Sequence[Metric], bound: float | None) -> Scale:
+    values = [metric.value for metric in metrics] + [metrics[0].source_value] + ([] if bound is None else [bound])
+    room = max(0.22 * (max(values) - min(values)), 0.002)
+    return Scale(min(values) - room, max(values) + room, HEIGHT)
+
+
+def _diameter(point: Point, points: Sequence[Point]) -> float:
+    """A bubble's area says the variant's size."""
+    largest = max(each.variant.size for each in points)
+    return max(LARGEST * math.sqrt(point.variant.size / largest) if largest else 0.0, SMALLEST)
+
+
+def _draw_bubbles(points: Sequence[Point], heights: Sequence[float]) -> list[dict[str, Any]]:
+    """One trace for each format, since the legend lists traces. Large bubbles come first, so that small ones lie on top."""
+    order = sorted(zip(points, heights, strict=True), key=lambda pair: -pair[0].variant.size)
+    formats = list(dict.fromkeys(point.variant.format for point in points))
+    return [_trace(name, [pair for pair in order if pair[0].variant.format == name], points) for name in formats]
+
+
+def _trace(format: str, pairs: Sequence[tuple[Point, float]], points: Sequence[Point]) -> dict[str, Any]:
+    colour, symbol = STYLES.get(format, OTHER_STYLE)
+    mine = [point for point, _ in pairs]
+    return {
+        "type": "scatter",
+        "mode": "markers",
+        "name": escape(format),
+        "x": [point.latency.p50 for point in mine],
+        "y": [height for _, height in pairs],
+        "error_x": {"type": "data", "array": [point.latency.spread / 2 for point in mine], "color": colour, "thickness": 1, "width": 3},
+        "marker": {
+            "size": [_diameter(point, points) for point in mine],
+            "symbol": symbol,
+            "color": colour,
+            "opacity": 0.82,
+            "line": {"color": [INK if point.is_default else "#ffffff" for point in mine], "width": [3 if point.is_default else 1 for point in mine]},
+        },
+        "text": [_describe(point) for point in mine],
+        "hovertemplate": "%{text}<extra></extra>",
+    }
+
+
+def _describe(point: Point) -> str:
+    """What the pointer shows: plotly takes its text as a little HTML, so it is escaped."""
+    latency, variant = point.latency, point.variant
+    lines = [f"<b>{escape(point.label)}</b>", f"p50 {format_ms(latency.p50)}, p95 {format_ms(latency.p95)}", f"size {format_bytes(variant.size)}"]
+    if variant.metric is not None:
+        change = format_change(variant.metric.value - variant.metric.source_value)
+        lines.append(f"{escape(variant.metric.name)} {variant.metric.value:.4f} ({change})")
+    return "<br>".join(lines)
+
+
+def _lay_out(points: Sequence[Point], across: Scale, up: Scale, metric: str | None) -> dict[str, Any]:
+    ticks = _latency_ticks(across)
+    heights = {} if metric is not None else _size_ticks(up)
+    axis = {"gridcolor": GRID, "zeroline": False, "linecolor": "#b8c2cc", "ticks": "outside", "tickcolor": "#b8c2cc"}
+    return {
+        "xaxis": {
+            **axis,
+            "type": "log",
+            "range": [across.low, across.high],
+            "tickvals": ticks,
+            "ticktext": [format_ms(tick) for tick in ticks],
+            "title": {"text": "latency p50, logarithmic (faster to the left)", "standoff": 12},
+        },
+        "yaxis": {**axis, **heights, "range": [up.low, up.high], "title": {"text": escape(metric or "size"), "standoff": 12}},
+        "showlegend": len({point.variant.format for point in points}) > 1,
+        "legend": {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom", "itemsizing": "constant", "bgcolor": "rgba(0,0,0,0)"},
+        "font": {"family": "system-ui, -apple-system, 'Segoe UI', Roboto, 'DejaVu Sans', sans-serif", "size": 13, "color": INK},
+        "margin": {"l": 84, "r": 16, "t": 36, "b": 60},
+        "height": HEIGHT + 96,
+        "plot_bgcolor": "#ffffff",
+        "paper_bgcolor": "#ffffff",
+        "hoverlabel": {"bgcolor": "#ffffff", "bordercolor": "#b8c2cc", "font": {"color": INK}, "align": "left"},
+        "dragmode": False,
+    }
+
+
+def _latency_ticks(scale: Scale) -> list[float]:
+    """The values 1, 2 and 5 of each decade on the axis, and every tenth of one where it spans too little for three of them."""
+    decades = range(math.floor(scale.low), math.ceil(scale.high) + 1)
+    for digits in ((1, 2, 5), (1, 1.5, 2, 3, 4, 5, 6, 8), tuple(digit / 10 for digit in range(10, 100))):
+        ticks = [digit * 10.0**decade for decade, digit in product(decades, digits) if scale.low <= math.log10(digit) + decade <= scale.high]
+        if len(ticks) >= 3:
+            break
+    return ticks
+
+
+def _size_ticks(scale: Scale) -> dict[str, Any]:
+    """At most six ticks, a power of two apart, so that they are round in binary units."""
+    step = 2 ** math.ceil(math.log2(max(scale.high / 6, 1)))
+    ticks = list(range(0, int(scale.high) + 1, step))
+    return {"tickvals": ticks, "ticktext": [format_bytes(tick) for tick in ticks]}
+
+
+def _reference_lines(metric: Metric, bound: float | None, up: Scale) -> list[dict[str, Any]]:
+    """Where the source model stands, and the bound below which the gate refuses."""
+    lines = [_reference_line(metric.source_value, f"source model {metric.source_value:.4f}", "dot", "bottom")]
+    if bound is not None and up.place(metric.source_value) - up.place(bound) > 1:
+        lines.append(_reference_line(bound, f"bound {bound:.4f}", "dash", "top"))
+    return lines
+
+
+def _reference_line(value: float, text: str, dash: str, yanchor: str) -> dict[str, Any]:
+    shape = {"type": "line", "xref": "paper", "x0": 0, "x1": 1, "y0": value, "y1": value, "layer": "below"}
+    note = {"xref": "paper", "x": 1, "y": value, "xanchor": "right", "yanchor": yanchor, "text": text, "showarrow": False}
+    return {"shape": shape | {"line": {"color": FAINT, "width": 1, "dash": dash}}, "note": note | {"font": {"size": 12, "color": FAINT}}}
+
+
+def _label(points: Sequence[Point], heights: Sequence[float], radii: Sequence[float], across: Scale, up: Scale) -> list[dict[str, Any]]:
+    """The variants' names beside their bubbles, with a thin line where one had to move away."""
+    bubbles = [
+        Box(across.place(math.log10(max(point.latency.p50, 1e-6))), HEIGHT - up.place(height), 2 * radius, 2 * radius)
+        for point, height, radius in zip(points, heights, radii, strict=True)
+    ]
+    boxes = place_labels(bubbles, [len(point.label) * _LETTER for point in points])
+    return [_label_note(point, height, bubble, box) for point, height, bubble, box in zip(points, heights, bubbles, boxes, strict=True)]
+
+
+def _label_note(point: Point, height: float, bubble: Box, box: Box) -> dict[str, Any]:
+    text = escape(point.label)
+    return {
+        "name": "variant",
+        "x": math.log10(max(point.latency.p50, 1e-6)),
+        "y": height,
+        "ax": round(box.x - bubble.x),
+        "ay": round(box.y - bubble.y),
+        "text": f"<b>{text}</b>" if point.is_default else text,
+        "showarrow": True,
+        "arrowhead": 0,
+        "arrowwidth": 1,
+        "arrowcolor": "#9aa7b4",
+        "standoff": round(bubble.width / 2),
+        "font": {"size": 13, "color": INK},
+        "bgcolor": "rgba(255,255,255,0.75)",
+        "borderpad": 1,
+    }
+
+
+def place_labels(bubbles: Sequence[Box], widths: Sequence[float]) -> list[Box]:
+    """A place for a label of each width beside each of *bubbles*, covering bubbles and other labels as little as can be.
+
+    Each label takes the best of 8 directions at 5 distances; the nearer wins where two are equally free.
+    """
+    placed: list[Box] = []
+    for bubble, width in zip(bubbles, widths, strict=True):
+        placed.append(min(_candidates(bubble, width), key=lambda box: _cost(box, bubble, [*bubbles, *placed])))
+    return placed
+
+
+def _candidates(bubble: Box, width: float) -> list[Box]:
+    directions = [(dx, dy) for dx, dy in product((1, 0, -1), (0, -1, 1)) if (dx, dy) != (0, 0)]
+    reach = bubble.width / 2
+    return [
+        Box(bubble.x + dx * (reach + gap + width / 2), bubble.y + dy * (reach + gap + _LINE / 2), width, _LINE)
+        for gap, (dx, dy) in product((6, 18, 34, 54, 78), directions)
+    ]
+
+
+def _cost(box: Box, bubble: Box, others: Sequence[Box]) -> float:
+    """Pixels covered or outside the plot weigh most, then the distance from the bubble."""
+    inside = box.overlap(Box(WIDTH / 2, HEIGHT / 2, WIDTH, HEIGHT))
+    covered = sum(box.overlap(other) for other in others) + 4 * (box.width * box.height - inside)
+    return covered * 10 + math.hypot((box.x - bubble.x) / 3, box.y - bubble.y)
