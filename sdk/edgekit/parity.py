@@ -33,26 +33,21 @@ def answer_samples(session: Answering, inputs: Mapping[str, Array], subject: str
         ConversionError: an output has no batch as its first axis, so that answers and samples cannot be matched.
     """
     total = len(next(iter(inputs.values())))
-    batch = _batch_of(session.inputs)
-    parts = [_answer(session, inputs, start, min(batch, total - start), batch) for start in range(0, total, batch)]
-    answers = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-    for name, array in answers.items():
-        if len(array) != total:
-            raise ConversionError(subject, f"output {name!r} has no batch as its first axis: {total} samples gave {len(array)} rows")
-    return answers
+    fixed = [spec.shape[0] for spec in session.inputs if spec.shape and isinstance(spec.shape[0], int)]
+    batch = min(fixed, default=BATCH)
+    parts = [_answer(session, inputs, range(start, min(start + batch, total)), batch if fixed else 0, subject) for start in range(0, total, batch)]
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
-def _batch_of(specs: tuple[TensorSpec, ...]) -> int:
-    fixed = [spec.shape[0] for spec in specs if spec.shape and isinstance(spec.shape[0], int)]
-    return min(fixed, default=BATCH)
-
-
-def _answer(session: Answering, inputs: Mapping[str, Array], start: int, count: int, batch: int) -> Arrays:
-    """*count* answers from *start* on; where the model takes a fixed *batch*, the last sample fills it up."""
-    padded = batch if isinstance(session.inputs[0].shape[0], int) else count
-    rows = np.minimum(np.arange(start, start + padded), start + count - 1)
+def _answer(session: Answering, inputs: Mapping[str, Array], samples: range, at_least: int, subject: str) -> Arrays:
+    """The answers to *samples*; the last one is repeated up to *at_least*, for a model that takes no fewer."""
+    rows = np.minimum(np.arange(samples.start, samples.start + max(len(samples), at_least)), samples.stop - 1)
     answers = session.infer({name: array[rows] for name, array in inputs.items()})
-    return {name: array[:count] if array.ndim else array.reshape(1) for name, array in answers.items()}
+    for name, array in answers.items():
+        if array.shape[:1] != rows.shape:
+            shape = list(array.shape)
+            raise ConversionError(subject, f"output {name!r} has no batch as its first axis: {len(rows)} samples gave the shape {shape}")
+    return {name: array[: len(samples)] for name, array in answers.items()}
 
 
 def measure_parity(expected: Mapping[str, Array], actual: Mapping[str, Array], subject: str) -> Parity:

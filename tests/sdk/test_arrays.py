@@ -1,0 +1,93 @@
+"""Arrays in .npz files, good and hostile."""
+
+import io
+import pickle
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from edgekit.arrays import Arrays, decode_arrays, encode_arrays, read_arrays
+from edgekit.errors import InputError
+
+ARRAYS = hnp.arrays(
+    st.sampled_from([np.float32, np.float16, np.int8, np.int64, np.bool_]), hnp.array_shapes(min_dims=0, min_side=0), fill=st.nothing()
+)
+
+
+@given(st.dictionaries(st.sampled_from(["image", "file", "input:a/b"]), ARRAYS))
+def test_round_trip(arrays: Arrays) -> None:
+    """Arrays of any shape, dtype and name come back equal, and equal arrays give equal bytes."""
+    data = encode_arrays(arrays)
+    decoded = decode_arrays(data, "test")
+    assert decoded.keys() == arrays.keys()
+    for name, array in arrays.items():
+        assert decoded[name].dtype == array.dtype
+        np.testing.assert_array_equal(decoded[name], array)
+    assert encode_arrays(decoded) == data
+
+
+def test_reads_what_numpy_writes(tmp_path: Path) -> None:
+    """A file of numpy.savez is read by name."""
+    np.savez(tmp_path / "a.npz", image=np.ones((2, 3), np.float32))
+    assert read_arrays(tmp_path / "a.npz")["image"].shape == (2, 3)
+
+
+def test_pickled_objects_are_refused_unread(tmp_path: Path) -> None:
+    """An array of Python objects, which could run code, is refused before it is read."""
+
+    class Bomb:
+        def __reduce__(self) -> tuple[object, tuple[str]]:
+            return (Path.touch, (tmp_path / "ran",))  # type: ignore[return-value]
+
+    np.savez(tmp_path / "a.npz", image=np.array([Bomb()], object))
+    with pytest.raises(InputError, match=r"a\.npz.*objects"):
+        read_arrays(tmp_path / "a.npz")
+    assert not (tmp_path / "ran").exists()
+
+
+def test_bomb_is_refused_before_it_is_unpacked() -> None:
+    """A small file whose header declares terabytes is refused by its header, and one that unpacks to them by its directory."""
+    header = io.BytesIO()
+    np.lib.format.write_array_header_1_0(header, {"descr": "<f4", "fortran_order": False, "shape": (1 << 40,)})
+    data = io.BytesIO()
+    with zipfile.ZipFile(data, "w") as archive:
+        archive.writestr("image.npy", header.getvalue())
+    with pytest.raises(InputError, match="limit"):
+        decode_arrays(data.getvalue(), "bomb.npz")
+    with pytest.raises(InputError, match="limit"):
+        decode_arrays(encode_arrays({"image": np.zeros(1 << 20)}), "bomb.npz", max_bytes=1 << 20)
+
+
+def test_damage_anywhere_is_an_input_error() -> None:
+    """A file that is cut or has a byte flipped reads as it was or ends in InputError, and in nothing else."""
+    good = encode_arrays({"image": np.arange(200, dtype=np.float32), "labels": np.arange(3)})
+    damaged = [good[:length] for length in range(0, len(good), 7)]
+    damaged += [good[:index] + bytes([good[index] ^ 0x55]) + good[index + 1 :] for index in range(0, len(good), 3)]
+    refused = 0
+    for data in damaged:
+        try:
+            decode_arrays(data, "damaged.npz")
+        except InputError as error:
+            refused += 1
+            assert "damaged.npz" in str(error)
+    assert refused > len(damaged) / 2
+
+
+@pytest.mark.parametrize("data", [b"", b"not a zip", pickle.dumps([1])])
+def test_other_files_are_refused(data: bytes, tmp_path: Path) -> None:
+    """A file that is no archive is refused with its name and how to write one."""
+    (tmp_path / "a.npz").write_bytes(data)
+    with pytest.raises(InputError, match=r"a\.npz.*numpy\.savez"):
+        read_arrays(tmp_path / "a.npz")
+
+
+def test_missing_file_is_refused(tmp_path: Path) -> None:
+    """A path that leads nowhere, or to a directory, is an InputError."""
+    for path in (tmp_path / "none.npz", tmp_path):
+        with pytest.raises(InputError, match="cannot be read"):
+            read_arrays(path)

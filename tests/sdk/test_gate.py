@@ -1,0 +1,84 @@
+"""The gate: what keeps its bound, what misses it, and which variant is the default."""
+
+import pytest
+
+from edgekit.artifacts import FileEntry
+from edgekit.gate import choose_default, find_drop_fault, find_parity_fault, refuse_all
+from edgekit.manifest import Deviation, Latency, Measurement, Metric, Parity, Tolerance, Variant
+
+
+def metric(value: float, source: float = 0.99, n: int = 500) -> Metric:
+    return Metric(name="top1", value=value, n=n, source_value=source)
+
+
+def variant(variant_id: str, p50: float | None, size: int, target: str = "x86-64") -> Variant:
+    latency = None if p50 is None else Latency(p50=p50, p95=p50, p99=p50, spread=0.0, rounds=1, n=1)
+    measured = (
+        ()
+        if latency is None
+        else (Measurement(machine="m", target=target, runtime="onnxruntime", runtime_version="1", threads=1, latency_ms=latency),)
+    )
+    return Variant(
+        id=variant_id,
+        format="onnx",
+        precision=variant_id.split("-")[1],
+        files=(FileEntry(path=variant_id, digest="sha256:" + "0" * 64, length=size),),
+        inputs=(),
+        outputs=(),
+        parity=Parity(max_abs=0.0, mean_abs=0.0, n=32),
+        tolerance=Tolerance(max_abs=0.0, mean_abs=0.0),
+        metric=metric(0.988),
+        measured=measured,
+    )
+
+
+@pytest.mark.parametrize(("value", "kept"), [(0.99, True), (1.0, True), (0.98, True), (0.979, False), (0.5, False)])
+def test_drop_is_absolute_and_the_bound_included(value: float, kept: bool) -> None:
+    """A drop of exactly the bound keeps it, more does not, and a gain always does."""
+    assert (find_drop_fault(metric(value), 0.01) is None) is kept
+
+
+def test_a_negative_bound_asks_for_a_gain() -> None:
+    """A bound below zero is kept only by a variant that is better than its source."""
+    assert find_drop_fault(metric(0.99), -0.001) is not None
+    assert find_drop_fault(metric(0.995), -0.001) is None
+
+
+def test_refusal_names_the_best_and_the_bound_that_it_would_keep() -> None:
+    """When nothing keeps the bound, the nearest is named with its drop."""
+    told = str(refuse_all([("onnx-int8", metric(0.97)), ("tflite-int8", metric(0.985))], 0.001))
+    assert "tflite-int8: top1 0.9850 on 500 samples, a drop of 0.0050" in told
+    assert "--max-drop 0.0050" in told
+
+
+def test_default_is_the_fastest_on_this_target() -> None:
+    """The fastest variant measured on the target is the default, whatever its size, and the reason says how much faster."""
+    choice = choose_default([variant("onnx-fp32", 2.0, 10), variant("onnx-int8", 1.0, 40)], "x86-64")
+    assert choice is not None
+    assert choice.variant == "onnx-int8"
+    assert "2.0x as fast as onnx-fp32" in choice.reason
+    assert "top1 -0.0020 against the source" in choice.reason
+
+
+def test_default_is_the_smaller_of_equally_fast_ones() -> None:
+    """Latencies within three per cent count as equal, and the smaller file wins."""
+    choice = choose_default([variant("onnx-fp32", 1.0, 40), variant("onnx-int8", 1.02, 10)], "x86-64")
+    assert choice is not None
+    assert choice.variant == "onnx-int8"
+
+
+def test_nothing_measured_on_the_target_gives_no_default() -> None:
+    """A figure from another target never makes a default."""
+    assert choose_default([variant("onnx-fp32", 1.0, 1, target="raspberry-pi-4"), variant("onnx-int8", None, 1)], "x86-64") is None
+
+
+def test_conversions_that_went_wrong_are_caught() -> None:
+    """A float conversion must agree nearly exactly, a reduced one may deviate by a share of the output's range."""
+
+    def parity(mean: float) -> Parity:
+        return Parity(max_abs=mean, mean_abs=mean, n=32, outputs={"y": Deviation(max_abs=mean, mean_abs=mean)})
+
+    assert find_parity_fault("fp32", parity(1e-5), {"y": 10.0}) is None
+    assert "'y' deviates by 1.00%" in str(find_parity_fault("fp32", parity(0.1), {"y": 10.0}))
+    assert find_parity_fault("int8", parity(0.1), {"y": 10.0}) is None
+    assert find_parity_fault("int8", parity(1.0), {"y": 10.0}) is not None

@@ -1,0 +1,36 @@
+"""The task's measures."""
+
+import numpy as np
+import pytest
+
+from edgekit.errors import InputError, UnknownName
+from edgekit.metrics import find_metric, top1, top5
+
+SCORES = {"logits": np.array([[3.0, 1, 2, 0, -1, -2], [0, 1, 2, 3, 4, 5], [9, 8, 7, 6, 5, 4]])}
+
+
+def test_top1_and_top5() -> None:
+    """Top-1 counts the highest class, top-5 any of the five highest."""
+    labels = np.array([0, 0, 5])
+    assert top1(SCORES, labels) == pytest.approx(1 / 3)
+    assert top5(SCORES, labels) == pytest.approx(1 / 3)
+    assert top5(SCORES, np.array([4, 1, 4])) == 1.0
+
+
+@pytest.mark.parametrize("label", [-1, 6])
+def test_labels_out_of_range_are_refused(label: int) -> None:
+    """A label that is no class of the model is refused with its value and the range."""
+    with pytest.raises(InputError, match=f"label {label}.*0 to 5"):
+        top1(SCORES, np.array([0, label, 1]))
+
+
+def test_outputs_without_classes_are_refused() -> None:
+    """A model without one row of scores cannot be measured by top-1."""
+    with pytest.raises(InputError, match="boxes"):
+        top1({"boxes": np.zeros((3, 2, 4))}, np.zeros(3, int))
+
+
+def test_unknown_metric_lists_the_known() -> None:
+    """An unknown metric is answered with those that there are."""
+    with pytest.raises(UnknownName, match="top1, top5"):
+        find_metric("top2")

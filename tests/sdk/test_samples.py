@@ -1,0 +1,58 @@
+"""The data that users bring, and what is said of data that does not fit."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edgekit.errors import InputError
+from edgekit.samples import read_evaluation, read_samples
+from edgekit.tensors import TensorSpec
+
+SPECS = (TensorSpec(name="image", dtype="float32", shape=("batch", 1, 4, 4)),)
+GOOD = np.zeros((6, 1, 4, 4), np.float32)
+
+
+def save(path: Path, **arrays: object) -> Path:
+    np.savez(path / "data.npz", **arrays)  # type: ignore[arg-type]
+    return path / "data.npz"
+
+
+def test_good_data_is_read(tmp_path: Path) -> None:
+    """The inputs are found by name, the labels beside them, and other arrays are left alone."""
+    path = save(tmp_path, image=GOOD, labels=np.arange(6), names=np.arange(3))
+    assert read_samples(path, SPECS).keys() == {"image"}
+    assert read_evaluation(path, SPECS).labels.tolist() == [0, 1, 2, 3, 4, 5]
+
+
+def test_a_fixed_batch_takes_any_number_of_samples(tmp_path: Path) -> None:
+    """Data for a model that takes one sample at a time still has all samples along the first axis."""
+    fixed = (TensorSpec(name="image", dtype="float32", shape=(1, 1, 4, 4)),)
+    assert len(read_samples(save(tmp_path, image=GOOD), fixed)["image"]) == 6
+
+
+@pytest.mark.parametrize(
+    ("arrays", "told"),
+    [
+        ({"picture": GOOD}, r"no array 'image'; it has \['picture'\]"),
+        ({"image": GOOD.astype(np.float64)}, r"float64\[6, 1, 4, 4\], and float32\[n, 1, 4, 4\] is expected.*astype"),
+        ({"image": GOOD[:, 0]}, r"float32\[6, 4, 4\], and float32\[n, 1, 4, 4\]"),
+        ({"image": GOOD[:0]}, "no samples"),
+        ({"image": np.float32(1)}, "is expected"),
+        ({"image": np.full_like(GOOD, np.nan)}, "NaN"),
+    ],
+)
+def test_unfit_inputs_are_refused(arrays: dict[str, object], told: str, tmp_path: Path) -> None:
+    """A missing, misshapen, wrongly typed, empty or non-finite input is refused with file, field and what was expected."""
+    with pytest.raises(InputError, match=rf"data\.npz.*{told}"):
+        read_samples(save(tmp_path, **arrays), SPECS)
+
+
+@pytest.mark.parametrize(
+    ("arrays", "told"),
+    [({}, "no array 'labels'"), ({"labels": np.zeros(6)}, r"float64\[6\], and 6 integers"), ({"labels": np.arange(5)}, r"int64\[5\]")],
+)
+def test_unfit_labels_are_refused(arrays: dict[str, object], told: str, tmp_path: Path) -> None:
+    """Labels that are missing, not integers, or of another number are refused."""
+    with pytest.raises(InputError, match=told):
+        read_evaluation(save(tmp_path, image=GOOD, **arrays), SPECS)
