@@ -15,7 +15,14 @@ class NativeSession(Protocol):
     outputs: tuple[TensorSpec, ...]
 
     def run(self, inputs: Sequence[Array]) -> list[Array]:
-        """The outputs for *inputs*, both in the file's order. The arrays returned belong to the caller."""
+        """The outputs for *inputs*, both in the file's order. The arrays returned belong to the caller.
+
+        Several threads may call it at once. A call knows nothing of the one before.
+
+        Raises:
+            InputError: the runtime refuses these inputs.
+            DeviceError: the session was closed.
+        """
         ...
 
     def close(self) -> None:

@@ -1,0 +1,114 @@
+"""Writes the three small TFLite models beside this file: python make_models.py (needs ai-edge-litert and flatbuffers).
+
+- ``affine.tflite``: y = W x + b on float32, x of shape (any, 3), y of shape (any, 2).
+- ``affine_int8.tflite``: the same with int8 in and out and a batch of 2.
+- ``recurrent.tflite``: y = x + h, and h = y is kept for the next call unless it is reset.
+"""
+
+from pathlib import Path
+
+import flatbuffers
+import numpy as np
+from ai_edge_litert import schema_py_generated as schema
+
+WEIGHTS = np.array([[1, 2, 3], [-1, 0, 1]], np.float32)
+BIAS = np.array([0.5, -0.5], np.float32)
+TYPES = {"float32": schema.TensorType.FLOAT32, "int8": schema.TensorType.INT8, "int32": schema.TensorType.INT32}
+
+
+class Builder:
+    """One subgraph with one operator."""
+
+    def __init__(self):
+        self.tensors, self.buffers = [], [schema.BufferT()]
+
+    def add(self, name, dtype, shape, *, signature=None, data=None, scale=None, zero_point=0, is_variable=False):
+        tensor = schema.TensorT()
+        tensor.name, tensor.type, tensor.shape, tensor.shapeSignature, tensor.isVariable = name, TYPES[dtype], shape, signature, is_variable
+        tensor.buffer = 0
+        if data is not None:
+            buffer = schema.BufferT()
+            buffer.data = np.frombuffer(np.ascontiguousarray(data, dtype).tobytes(), np.uint8)
+            self.buffers.append(buffer)
+            tensor.buffer = len(self.buffers) - 1
+        if scale is not None:
+            tensor.quantization = schema.QuantizationParametersT()
+            tensor.quantization.scale, tensor.quantization.zeroPoint = [scale], [zero_point]
+        self.tensors.append(tensor)
+        return len(self.tensors) - 1
+
+    def write(self, path, code, *, options_type, options, inputs, given, output):
+        operator = schema.OperatorT()
+        operator.opcodeIndex, operator.inputs, operator.outputs = 0, inputs, [output]
+        operator.builtinOptionsType, operator.builtinOptions = options_type, options
+        graph = schema.SubGraphT()
+        graph.tensors, graph.inputs, graph.outputs, graph.operators, graph.name = self.tensors, given, [output], [operator], "main"
+        kind = schema.OperatorCodeT()
+        kind.builtinCode, kind.deprecatedBuiltinCode, kind.version = (
+            code,
+            code,
+            4 if options_type == schema.BuiltinOptions.FullyConnectedOptions else 1,
+        )
+        model = schema.ModelT()
+        model.version, model.operatorCodes, model.subgraphs, model.buffers = 3, [kind], [graph], self.buffers
+        packer = flatbuffers.Builder(1024)
+        packer.Finish(model.Pack(packer), b"TFL3")
+        Path(__file__).with_name(path).write_bytes(packer.Output())
+
+
+def write_affine():
+    builder = Builder()
+    x = builder.add("x", "float32", [1, 3], signature=[-1, 3])
+    weights = builder.add("weights", "float32", [2, 3], data=WEIGHTS)
+    bias = builder.add("bias", "float32", [2], data=BIAS)
+    y = builder.add("y", "float32", [1, 2], signature=[-1, 2])
+    _write_affine(builder, "affine.tflite", [x, weights, bias], y)
+
+
+def write_affine_int8():
+    builder = Builder()
+    x = builder.add("x", "int8", [2, 3], scale=1 / 16, zero_point=8)
+    weights = builder.add("weights", "int8", [2, 3], data=WEIGHTS * 32, scale=1 / 32)
+    bias = builder.add("bias", "int32", [2], data=BIAS * 512, scale=1 / 512)
+    y = builder.add("y", "int8", [2, 2], scale=0.25, zero_point=-3)
+    _write_affine(builder, "affine_int8.tflite", [x, weights, bias], y)
+
+
+def write_recurrent():
+    builder = Builder()
+    x = builder.add("x", "float32", [1, 1])
+    weights = builder.add("weights", "float32", [1, 1], data=[[1]])
+    recurrence = builder.add("recurrence", "float32", [1, 1], data=[[1]])
+    bias = builder.add("bias", "float32", [1], data=[0])
+    state = builder.add("state", "float32", [1, 1], is_variable=True)
+    y = builder.add("y", "float32", [1, 1])
+    inputs = [x, weights, recurrence, bias, state]
+    options = schema.RNNOptionsT()
+    builder.write(
+        "recurrent.tflite",
+        schema.BuiltinOperator.RNN,
+        options_type=schema.BuiltinOptions.RNNOptions,
+        options=options,
+        inputs=inputs,
+        given=[x],
+        output=y,
+    )
+
+
+def _write_affine(builder, path, inputs, output):
+    options = schema.FullyConnectedOptionsT()
+    builder.write(
+        path,
+        schema.BuiltinOperator.FULLY_CONNECTED,
+        options_type=schema.BuiltinOptions.FullyConnectedOptions,
+        options=options,
+        inputs=inputs,
+        given=inputs[:1],
+        output=output,
+    )
+
+
+if __name__ == "__main__":
+    write_affine()
+    write_affine_int8()
+    write_recurrent()
