@@ -18,6 +18,7 @@ SOURCES = "edgekit.sources"
 TARGETS = "edgekit.targets"
 RUNTIMES = "edgekit.runtimes"
 COMMANDS = "edgekit.commands"
+ENVIRONMENTS = "edgekit.environments"
 
 
 def find_plugins(group: str) -> dict[str, str]:
