@@ -1,0 +1,44 @@
+"""Where each file of a release repository lies. All of them are static, so that any HTTP server will do.
+
+``metadata/``: TUF metadata, each version under its own name but the timestamp (TUF specification, section 6.2,
+"Consistent snapshots"). ``targets/<name>/<version>/<sha256>.manifest.json``: a release's manifest, which is the TUF target
+``<name>/<version>/manifest.json``. ``blobs/sha256/<hex>``: every file that a manifest lists, once, whichever releases share it.
+"""
+
+from pathlib import PurePosixPath
+
+import msgspec
+
+from edgekit.bundles import MANIFEST
+from edgekit.releases.versions import ReleaseReference
+
+METADATA = "metadata"
+TARGETS = "targets"
+BLOBS = "blobs/sha256"
+TIMESTAMP = f"{METADATA}/timestamp.json"
+
+
+def name_metadata(role: str, version: int) -> str:
+    """Where *version* of the metadata of *role* lies."""
+    return f"{METADATA}/{version}.{role}.json"
+
+
+def name_blob(digest: str) -> str:
+    """The file name of the bytes with *digest*: its hexadecimal digits."""
+    return digest.removeprefix("sha256:")
+
+
+def name_target(reference: ReleaseReference) -> str:
+    """The TUF target of a release."""
+    return f"{reference.name}/{reference.version}/{MANIFEST}"
+
+
+def read_target(path: str) -> ReleaseReference | None:
+    """The release that the TUF target *path* is; None where it is a target of another kind."""
+    parts = PurePosixPath(path).parts
+    if len(parts) != 3 or parts[2] != MANIFEST:
+        return None
+    try:
+        return msgspec.convert({"name": parts[0], "version": parts[1]}, ReleaseReference)
+    except msgspec.ValidationError:
+        return None
