@@ -1,0 +1,46 @@
+# Everything happens in .venv/ of this clone, managed environments included; `make clean` removes it all.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+export EDGEKIT_ENVIRONMENTS ?= $(CURDIR)/$(VENV)/environments
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export PIP_NO_INPUT := 1
+
+.PHONY: help demo test test-all lint bench report clean
+
+help: ## Show what can be made.
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
+
+demo: $(VENV)/demo.stamp ## A trained model becomes a bundle, a signed release, and a served model: about three minutes.
+	$(BIN)/python examples/digits/demo.py
+
+test: $(VENV)/test.stamp lint ## Check style, types and imports, and run the tests.
+	$(BIN)/python -m pytest -m "not heavy" $(ARGS)
+
+test-all: test ## The tests again on the oldest and newest Python, and with the older TFLite runtime.
+	$(BIN)/python tests/elsewhere.py --python 3.10 --extras agent,onnx,litert,openvino,test -- tests/sdk tests/agent -m "not heavy"
+	$(BIN)/python tests/elsewhere.py --python 3.13 --extras agent,onnx,litert,openvino,test -- tests/sdk tests/agent -m "not heavy"
+	$(BIN)/python tests/elsewhere.py --python 3.11 --extras agent,tflite-runtime,test -- tests -m tflite_runtime
+
+lint: $(VENV)/test.stamp
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(VENV)/test.stamp ## Measure the start of the command line against bare click.
+	$(BIN)/python benchmarks/cli_start.py
+
+clean: ## Remove everything that was made.
+	rm -rf $(VENV) .demo .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/demo.stamp: pyproject.toml | $(BIN)/python
+	$(BIN)/pip install --quiet --editable '.[agent,convert]'
+	touch $@
+
+$(VENV)/test.stamp: pyproject.toml | $(BIN)/python
+	$(BIN)/pip install --quiet --editable '.[agent,convert,test]'
+	touch $@ $(VENV)/demo.stamp
