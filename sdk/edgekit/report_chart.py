@@ -76,13 +76,15 @@ def draw_chart(points: Sequence[Point], bound: float | None) -> dict[str, Any]:
     measured = [metric for metric in metrics if metric is not None]
     by_metric = len(measured) == len(points)
     heights = [metric.value for metric in measured] if by_metric else [float(point.variant.size) for point in points]
+    lines = _reference_values(measured, bound) if by_metric else []
+    up = _metric_scale(heights + [value for value, _, _ in lines]) if by_metric else Scale(0.0, max(heights) * 1.25, HEIGHT)
     across = _latency_scale(points)
-    up = _metric_scale(measured, bound) if by_metric else Scale(0.0, max(heights) * 1.25, HEIGHT)
-    radii = [_diameter(point, points) / 2 for point in points]
-    marks = _reference_lines(measured[0], bound, up) if by_metric else []
+    bubbles = [_place_bubble(point, height, points, across, up) for point, height in zip(points, heights, strict=True)]
+    notes = [_place_note(text, up.pixels - up.place(value), bubbles) for value, text, _ in lines]
     layout = _lay_out(points, across, up, measured[0].name if by_metric else None)
-    layout["shapes"] = [mark["shape"] for mark in marks]
-    layout["annotations"] = [mark["note"] for mark in marks] + _label(points, heights, radii, across, up)
+    layout["shapes"] = [_draw_line(value, dash) for value, _, dash in lines]
+    layout["annotations"] = [_draw_note(box, text, across, up) for box, (_, text, _) in zip(notes, lines, strict=True)]
+    layout["annotations"] += _label(points, heights, bubbles, notes)
     return {"data": _draw_bubbles(points, heights), "layout": layout}
 
 
@@ -93,10 +95,35 @@ def _latency_scale(points: Sequence[Point]) -> Scale:
     return Scale(min(logs) - room, max(logs) + room, WIDTH)
 
 
-def _metric_scale(metrics: Sequence[Metric], bound: float | None) -> Scale:
-    values = [metric.value for metric in metrics] + [metrics[0].source_value] + ([] if bound is None else [bound])
+def _metric_scale(values: Sequence[float]) -> Scale:
     room = max(0.22 * (max(values) - min(values)), 0.002)
     return Scale(min(values) - room, max(values) + room, HEIGHT)
+
+
+def _reference_values(metrics: Sequence[Metric], bound: float | None) -> list[tuple[float, str, str]]:
+    """Where the source model stands, and the bound below which the gate refuses: value, text, and the line's dashes.
+
+    A bound so far away that the variants would crowd at the top is left out.
+    """
+    source = metrics[0].source_value
+    values = [metric.value for metric in metrics] + [source]
+    lines = [(source, f"source model {source:.4f}", "dot")]
+    if bound is not None and bound < source and min(values) - bound <= 3 * (max(values) - min(values)):
+        lines.append((bound, f"bound {bound:.4f}", "dash"))
+    return lines
+
+
+def _place_bubble(point: Point, height: float, points: Sequence[Point], across: Scale, up: Scale) -> Box:
+    diameter = _diameter(point, points)
+    return Box(across.place(math.log10(max(point.latency.p50, 1e-6))), up.pixels - up.place(height), diameter, diameter)
+
+
+def _place_note(text: str, y: float, bubbles: Sequence[Box]) -> Box:
+    """The place above or below a line, from right to left, where the least is covered."""
+    width = len(text) * _LETTER
+    steps = range(int(WIDTH - width / 2), int(width / 2), -20)
+    boxes = [Box(x, y + side * (_LINE / 2 + 1), width, _LINE) for x, side in product(steps, (-1, 1))]
+    return min(boxes, key=lambda box: sum(box.overlap(bubble) for bubble in bubbles))
 
 
 def _diameter(point: Point, points: Sequence[Point]) -> float:
@@ -146,7 +173,7 @@ def _describe(point: Point) -> str:
 
 def _lay_out(points: Sequence[Point], across: Scale, up: Scale, metric: str | None) -> dict[str, Any]:
     ticks = _latency_ticks(across)
-    heights = {} if metric is not None else _size_ticks(up)
+    heights = _size_ticks(up) if metric is None else _metric_ticks(up)
     axis = {"gridcolor": GRID, "zeroline": False, "linecolor": "#b8c2cc", "ticks": "outside", "tickcolor": "#b8c2cc"}
     return {
         "xaxis": {
@@ -154,7 +181,7 @@ def _lay_out(points: Sequence[Point], across: Scale, up: Scale, metric: str | No
             "type": "log",
             "range": [across.low, across.high],
             "tickvals": ticks,
-            "ticktext": [format_ms(tick) for tick in ticks],
+            "ticktext": [_trim(format_ms(tick)) for tick in ticks],
             "title": {"text": "latency p50, logarithmic (faster to the left)", "standoff": 12},
         },
         "yaxis": {**axis, **heights, "range": [up.low, up.high], "title": {"text": escape(metric or "size"), "standoff": 12}},
@@ -184,34 +211,38 @@ def _size_ticks(scale: Scale) -> dict[str, Any]:
     """At most six ticks, a power of two apart, so that they are round in binary units."""
     step = 2 ** math.ceil(math.log2(max(scale.high / 6, 1)))
     ticks = list(range(0, int(scale.high) + 1, step))
-    return {"tickvals": ticks, "ticktext": [format_bytes(tick) for tick in ticks]}
+    return {"tickvals": ticks, "ticktext": [_trim(format_bytes(tick)) for tick in ticks]}
 
 
-def _reference_lines(metric: Metric, bound: float | None, up: Scale) -> list[dict[str, Any]]:
-    """Where the source model stands, and the bound below which the gate refuses."""
-    lines = [_reference_line(metric.source_value, f"source model {metric.source_value:.4f}", "dot", "bottom")]
-    if bound is not None and up.place(metric.source_value) - up.place(bound) > 1:
-        lines.append(_reference_line(bound, f"bound {bound:.4f}", "dash", "top"))
-    return lines
+def _metric_ticks(scale: Scale) -> dict[str, Any]:
+    """As many decimals on all ticks as tell the closest two apart."""
+    decimals = max(1, math.ceil(-math.log10((scale.high - scale.low) / 10)))
+    return {"tickformat": f".{decimals}f"}
 
 
-def _reference_line(value: float, text: str, dash: str, yanchor: str) -> dict[str, Any]:
-    shape = {"type": "line", "xref": "paper", "x0": 0, "x1": 1, "y0": value, "y1": value, "layer": "below"}
-    note = {"xref": "paper", "x": 1, "y": value, "xanchor": "right", "yanchor": yanchor, "text": text, "showarrow": False}
-    return {"shape": shape | {"line": {"color": FAINT, "width": 1, "dash": dash}}, "note": note | {"font": {"size": 12, "color": FAINT}}}
+def _trim(text: str) -> str:
+    """*text* without the zeros that end its number: ticks are round."""
+    number, unit = text.split(" ")
+    return f"{number.rstrip('0').rstrip('.') if '.' in number else number} {unit}"
 
 
-def _label(points: Sequence[Point], heights: Sequence[float], radii: Sequence[float], across: Scale, up: Scale) -> list[dict[str, Any]]:
+def _draw_line(value: float, dash: str) -> dict[str, Any]:
+    ends = {"type": "line", "xref": "paper", "x0": 0, "x1": 1, "y0": value, "y1": value}
+    return {**ends, "layer": "below", "line": {"color": FAINT, "width": 1, "dash": dash}}
+
+
+def _draw_note(box: Box, text: str, across: Scale, up: Scale) -> dict[str, Any]:
+    place = {"xref": "paper", "x": box.x / across.pixels, "yref": "paper", "y": 1 - box.y / up.pixels}
+    return {**place, "xanchor": "center", "yanchor": "middle", "text": text, "showarrow": False, "font": {"size": 12, "color": FAINT}}
+
+
+def _label(points: Sequence[Point], heights: Sequence[float], bubbles: Sequence[Box], notes: Sequence[Box]) -> list[dict[str, Any]]:
     """The variants' names beside their bubbles, with a thin line where one had to move away."""
-    bubbles = [
-        Box(across.place(math.log10(max(point.latency.p50, 1e-6))), HEIGHT - up.place(height), 2 * radius, 2 * radius)
-        for point, height, radius in zip(points, heights, radii, strict=True)
-    ]
-    boxes = place_labels(bubbles, [len(point.label) * _LETTER for point in points])
-    return [_label_note(point, height, bubble, box) for point, height, bubble, box in zip(points, heights, bubbles, boxes, strict=True)]
+    boxes = place_labels(bubbles, [len(point.label) * _LETTER for point in points], notes)
+    return [_draw_label(*each) for each in zip(points, heights, bubbles, boxes, strict=True)]
 
 
-def _label_note(point: Point, height: float, bubble: Box, box: Box) -> dict[str, Any]:
+def _draw_label(point: Point, height: float, bubble: Box, box: Box) -> dict[str, Any]:
     text = escape(point.label)
     return {
         "name": "variant",
@@ -231,14 +262,14 @@ def _label_note(point: Point, height: float, bubble: Box, box: Box) -> dict[str,
     }
 
 
-def place_labels(bubbles: Sequence[Box], widths: Sequence[float]) -> list[Box]:
-    """A place for a label of each width beside each of *bubbles*, covering bubbles and other labels as little as can be.
+def place_labels(bubbles: Sequence[Box], widths: Sequence[float], taken: Sequence[Box] = ()) -> list[Box]:
+    """A place for a label of each width beside each of *bubbles*, covering them, other labels and what is *taken* as little as can be.
 
     Each label takes the best of 8 directions at 5 distances; the nearer wins where two are equally free.
     """
     placed: list[Box] = []
     for bubble, width in zip(bubbles, widths, strict=True):
-        placed.append(min(_candidates(bubble, width), key=lambda box: _cost(box, bubble, [*bubbles, *placed])))
+        placed.append(min(_candidates(bubble, width), key=lambda box: _cost(box, bubble, [*bubbles, *taken, *placed])))
     return placed
 
 
