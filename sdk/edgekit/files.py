@@ -66,7 +66,7 @@ def replacing_directory(destination: Path) -> Iterator[Path]:
         staging = Path(tempfile.mkdtemp(dir=destination.parent, prefix=f".{destination.name}."))
         try:
             yield staging
-            _sync_tree(staging)
+            sync_tree(staging)
             staging.chmod(0o755)
             _swap(staging, destination)
         finally:
@@ -89,7 +89,8 @@ def _swap(staging: Path, destination: Path) -> None:
     sync_directory(destination.parent)
 
 
-def _sync_tree(root: Path) -> None:
+def sync_tree(root: Path) -> None:
+    """Make every file below *root*, and its name, survive a power cut."""
     for directory, _, names in os.walk(root):
         for name in names:
             with open(os.path.join(directory, name), "rb") as file:

@@ -59,7 +59,7 @@ def new_keys(directory: Path) -> KeySet:
     _make_private_directory(directory)
     signers = {role: CryptoSigner.generate_ed25519() for role in ROLES}
     for role, signer in signers.items():
-        write_file(directory / f"{role}.pem", signer.private_bytes, mode=0o600)
+        write_file(_name_private(directory, role), signer.private_bytes, mode=0o600)
     keys = KeySet(**{role: _describe(signer.public_key) for role, signer in signers.items()})
     # Last, so that a directory of which the making broke off is never taken for a whole one.
     write_file(directory / KEYS, keys.encode(), mode=0o644)
@@ -80,6 +80,11 @@ def read_keys(directory: Path) -> KeySet:
     return KeySet.decode(data, str(path))
 
 
+def has_signer(directory: Path, role: str) -> bool:
+    """Whether the private key for *role* is in *directory*."""
+    return _name_private(directory, role).is_file()
+
+
 def load_signer(directory: Path, role: str) -> CryptoSigner:
     """What signs for *role*.
 
@@ -88,7 +93,7 @@ def load_signer(directory: Path, role: str) -> CryptoSigner:
         TrustError: it is not the private part of the key that ``keys.json`` names.
     """
     public = read_keys(directory).find_key(role)
-    path = directory / f"{role}.pem"
+    path = _name_private(directory, role)
     try:
         private = load_pem_private_key(path.read_bytes(), None)
     except OSError as error:
@@ -101,6 +106,10 @@ def load_signer(directory: Path, role: str) -> CryptoSigner:
         return CryptoSigner(private, public)
     except ValueError as error:
         raise TrustError(path, f"it does not belong to the key for {role} in {KEYS}: {error}", "Restore both from the same copy.") from error
+
+
+def _name_private(directory: Path, role: str) -> Path:
+    return directory / f"{role}.pem"
 
 
 def _make_private_directory(directory: Path) -> None:

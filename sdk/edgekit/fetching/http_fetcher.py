@@ -62,7 +62,7 @@ class HttpFetcher:
                     offset, failures = offset + len(piece), 0
                     pace.add(len(piece))
                     yield piece
-            except _Broken as error:  # noqa: PERF203 - each attempt fails for itself
+            except _Broken as error:
                 failures += 1
                 self._wait(url, failures, error)
                 pace.add(0)

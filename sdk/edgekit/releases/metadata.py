@@ -9,12 +9,14 @@ from datetime import datetime, timedelta
 from typing import TypeVar
 
 from securesystemslib.signer import Signer
-from tuf.api.metadata import Metadata, MetaFile, Root, Signed, Snapshot, TargetFile, Targets, Timestamp
+from tuf.api.exceptions import RepositoryError
+from tuf.api.metadata import Metadata, MetaFile, Root, Snapshot, TargetFile, Targets, Timestamp
 
 from edgekit.releases.layout import name_target, read_target
 from edgekit.releases.versions import Release, precedence
 from edgekit.signing import ROLES, KeySet
 
+Signable = Root | Targets | Snapshot | Timestamp
 S = TypeVar("S", Root, Targets, Snapshot, Timestamp)
 
 #: How long each role's word is good for. Offline roles need a person, who should not be needed more than once a year.
@@ -44,7 +46,7 @@ def renew(signed: S, now: datetime) -> S:
     return renewed
 
 
-def is_due(signed: Signed, now: datetime) -> bool:
+def is_due(signed: Signable, now: datetime) -> bool:
     """Whether less than half of its lifetime is left, so that there is as much time again for a renewal that fails."""
     return signed.expires - now < LIFETIMES[signed.type] / 2
 
@@ -93,6 +95,25 @@ def next_timestamp(timestamp: Timestamp | None, version: int, snapshot: bytes, n
 
 def sign(signed: S, signer: Signer) -> bytes:
     """*signed* with one signature, as the bytes of its file."""
-    metadata = Metadata(signed)
+    metadata = Metadata[S](signed)
     metadata.sign(signer)
     return metadata.to_bytes()
+
+
+def decode_root(data: bytes) -> Root:
+    """The root in *data*, which must sign itself; RepositoryError of python-tuf where it does not."""
+    return decode_signed(Root, data, _decode(Root, data).signed)
+
+
+def decode_signed(kind: type[S], data: bytes, root: Root) -> S:
+    """The signed part of *data*, once *root* has vouched for it; RepositoryError of python-tuf where it does not."""
+    metadata = _decode(kind, data)
+    root.verify_delegate(kind.type, metadata.signed_bytes, metadata.signatures)
+    return metadata.signed
+
+
+def _decode(kind: type[S], data: bytes) -> Metadata[S]:
+    metadata = Metadata[S].from_bytes(data)
+    if not isinstance(metadata.signed, kind):
+        raise RepositoryError(f"it is {metadata.signed.type} metadata where that of {kind.type} belongs")
+    return metadata
