@@ -1,0 +1,150 @@
+"""What an agent is told: ``agent.toml`` as a frozen record."""
+
+import ipaddress
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta
+
+from edgekit.errors import InputError
+from edgekit.records import Name, Record
+from edgekit.releases.versions import make_reference
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+#: Names the state directory where neither the command line nor the configuration does.
+STATE_VARIABLE = "EDGEKIT_STATE"
+DEFAULT_HTTP = "127.0.0.1:8080"
+_REMEDY = "Correct it in that file; docs/reference/agent-config.md lists every field."
+
+
+class Address(Record, frozen=True, kw_only=True):
+    """Where the agent listens. Port 0 takes any free one."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+class ApiSettings(Record, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The local inference API: where it listens, how many connections it holds, how large a request may be."""
+
+    http: str = DEFAULT_HTTP
+    max_connections: Annotated[int, Meta(ge=1, le=4096)] = 64
+    max_body_mb: Annotated[int, Meta(ge=1, le=4096)] = 64
+
+
+class ReleaseSettings(Record, frozen=True, kw_only=True, forbid_unknown_fields=True, rename={"location": "from"}):
+    """Where releases come from: a directory or a URL. *poll_s* is how long to wait before a refused one is tried again."""
+
+    location: Annotated[str, Meta(min_length=1)]
+    trust_root: str | None = None
+    poll_s: Annotated[float, Meta(ge=1, le=86400)] = 60.0
+
+
+class ModelSettings(Record, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One model that this device shall serve. *variant* overrides the agent's own choice."""
+
+    release: str
+    threads: Annotated[int, Meta(ge=1, le=256)] = 1
+    variant: Name | None = None
+
+    @property
+    def name(self) -> str:
+        """The model's name: the release's, without its version."""
+        return self.release.partition("@")[0]
+
+
+class AgentConfig(Record, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The record in ``agent.toml``. Without a *state*, find_state says where the agent keeps what it installs."""
+
+    state: str | None = None
+    api: ApiSettings = ApiSettings()
+    releases: ReleaseSettings | None = None
+    models: tuple[ModelSettings, ...] = ()
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        names = [model.name for model in self.models]
+        for name in names:
+            if names.count(name) > 1:
+                raise ValueError(f"models names {name!r} more than once, and one release of it can be active")
+
+    def threads_of(self, model: str) -> int:
+        """On how many threads *model* shall run."""
+        return next((settings.threads for settings in self.models if settings.name == model), 1)
+
+
+def load_config(path: Path) -> AgentConfig:
+    """The configuration in the file *path*.
+
+    Raises:
+        InputError: it cannot be read, is no TOML, or a field is not what it should be; the message names the field.
+    """
+    try:
+        data: Any = tomllib.loads(path.read_bytes().decode())
+        config = msgspec.convert(data, AgentConfig)
+    except OSError as error:
+        raise InputError(path, f"it cannot be read: {error.strerror}", "Check the path given with --config.") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InputError(path, f"it is not TOML: {error}", _REMEDY) from error
+    except msgspec.ValidationError as error:
+        raise InputError(path, _name_field(str(error)), _REMEDY) from error
+    parse_address(config.api.http, f"{path}: api.http")
+    for index, model in enumerate(config.models):
+        name, _, version = model.release.partition("@")
+        make_reference(name, version, f"{path}: models[{index}].release {model.release!r}")
+    return config
+
+
+def _name_field(message: str) -> str:
+    """A message as "Expected `int`, got `str` - at `$.api.port`" with the field in front."""
+    what, found, where = message.partition(" - at `")
+    return f"{where.strip('`').removeprefix('$.')}: {what}" if found else what
+
+
+def parse_address(text: str, subject: str) -> Address:
+    """``127.0.0.1:8080`` or ``[::1]:8080`` as an address.
+
+    Raises:
+        InputError: it is neither, or it would let other machines in: the API asks nobody who they are.
+    """
+    host, _, port = text.rpartition(":")
+    host = host.removeprefix("[").removesuffix("]")
+    if not (port.isascii() and port.isdigit() and int(port) < 1 << 16) or not host:
+        raise InputError(subject, f"{text!r} is not an address with a port", f"Write it as {DEFAULT_HTTP}, or with port 0 for any free port.")
+    if not _is_loopback(host):
+        raise InputError(
+            subject,
+            f"{text!r} is not a loopback address, and the API has neither encryption nor passwords",
+            f"Listen on {DEFAULT_HTTP}, and put a reverse proxy with TLS before it where other machines must reach it.",
+        )
+    return Address(host=host, port=int(port))
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def find_state(given: Path | None, config: AgentConfig | None = None) -> Path:
+    """The state directory: *given*, else the configuration's, else $EDGEKIT_STATE, else the system's or the user's own."""
+    configured = config.state if config is not None else None
+    named = given or configured or os.environ.get(STATE_VARIABLE)
+    if named:
+        return Path(named)
+    if os.geteuid() == 0:
+        return Path("/var/lib/edgekit")
+    from platformdirs import user_state_path  # only a developer's machine comes this far
+
+    return user_state_path("edgekit")

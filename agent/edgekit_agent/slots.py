@@ -1,0 +1,175 @@
+"""Where the agent keeps what it installed, so that a power cut at any moment leaves the old release or the new one.
+
+``blobs/sha256/<hex>`` holds each file once; ``releases/<hex of the manifest's digest>/`` is a bundle whose files are
+links to them; ``models/<name>/slots.json`` points to releases. Only the last of these decides what is installed, and
+it is written last, in one rename.
+"""
+
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import msgspec
+
+from edgekit.artifacts import FileEntry
+from edgekit.bundles import MANIFEST, VerifiedBundle, open_bundle
+from edgekit.errors import DeviceError, InputError
+from edgekit.files import naming_disk_errors, replacing_directory, write_file
+from edgekit.locks import holding_lock
+from edgekit.manifest import Manifest, decode_manifest
+from edgekit.records import Digest, Name, Record
+from edgekit.releases.blobs import link_or_copy, store_blob
+from edgekit.releases.layout import name_blob
+
+
+class Installed(Record, frozen=True, kw_only=True):
+    """One release as it is installed: its reference, the digest of its manifest, and the variant that was chosen."""
+
+    release: str
+    digest: Digest
+    variant: Name
+
+    @property
+    def directory(self) -> str:
+        """The name of its directory below ``releases``."""
+        return name_blob(self.digest)
+
+
+class ModelSlots(Record, frozen=True, kw_only=True):
+    """The slots of one model. *trial* holds a release on probation; *previous* is what a rollback returns to."""
+
+    active: Installed | None = None
+    trial: Installed | None = None
+    previous: Installed | None = None
+
+    @property
+    def held(self) -> tuple[Installed, ...]:
+        """What some slot needs."""
+        return tuple(one for one in (self.active, self.trial, self.previous) if one is not None)
+
+    def activate(self, installed: Installed) -> "ModelSlots":
+        """The slots once *installed* is active. What was active becomes the previous one, unless it is the same."""
+        if installed == self.active:
+            return self
+        return msgspec.structs.replace(self, active=installed, previous=self.active)
+
+
+class SlotStore:
+    """The state directory of one agent."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.blobs = root / "blobs" / "sha256"
+        self.trust = root / "trust"
+        self._releases = root / "releases"
+        self._models = root / "models"
+        self._staging = root / "staging"
+
+    def list_models(self) -> list[str]:
+        """The names of all models that have slots, sorted."""
+        return sorted(path.parent.name for path in self._models.glob("*/slots.json"))
+
+    def read_slots(self, model: str) -> ModelSlots:
+        """The slots of *model*; all empty where nothing was ever installed."""
+        path = self._slots_path(model)
+        try:
+            return ModelSlots.decode(path.read_bytes(), str(path))
+        except FileNotFoundError:
+            return ModelSlots()
+        except OSError as error:
+            raise DeviceError(path, f"it cannot be read: {error.strerror}", "Check who may read the state directory.") from error
+
+    def open_release(self, installed: Installed) -> VerifiedBundle:
+        """The installed release, every byte held against its digest; TrustError where one has changed."""
+        return open_bundle(self._releases / installed.directory, (installed.variant,), installed.digest)
+
+    @contextmanager
+    def locking(self) -> Iterator[None]:
+        """The right to change this directory, which one process has at a time; DeviceError where another has it."""
+        with naming_disk_errors(self.root):
+            self.root.mkdir(parents=True, exist_ok=True)
+        with holding_lock(self.root / "lock"):
+            yield
+
+    @contextmanager
+    def staging(self) -> Iterator[Path]:
+        """An empty directory on the same disk, which vanishes with the block. The caller holds the lock."""
+        with naming_disk_errors(self._staging):
+            self._staging.mkdir(parents=True, exist_ok=True)
+            directory = Path(tempfile.mkdtemp(dir=self._staging))
+            try:
+                yield directory
+            finally:
+                shutil.rmtree(directory, ignore_errors=True)
+
+    def adopt(self, bundle: VerifiedBundle, release: str) -> Installed:
+        """Make the one variant of *bundle*, which lies in staging, the active release of its model.
+
+        The caller holds the lock, and has proven it. Until the last step, nothing that a slot needs is touched.
+        """
+        installed = Installed(release=release, digest=bundle.digest, variant=bundle.variants[0].id)
+        slots = self.read_slots(bundle.manifest.name)
+        for entry in _files_of(bundle.manifest, {installed.variant}):
+            store_blob(bundle.root / entry.path, entry, self.blobs)
+        self._link_release(bundle.root / MANIFEST, bundle.manifest, installed)
+        self._write_slots(bundle.manifest.name, slots.activate(installed))
+        return installed
+
+    def roll_back(self, model: str) -> Installed:
+        """Make the previous release of *model* the active one again. The caller holds the lock.
+
+        Raises:
+            InputError: there is none to return to.
+            TrustError: its files have changed; nothing was done.
+        """
+        slots = self.read_slots(model)
+        if slots.previous is None:
+            raise InputError(f"model {model!r}", "it has no previous release here", "Install the one that you want with edgekit-agent install.")
+        self.open_release(slots.previous)
+        self._write_slots(model, slots.activate(slots.previous))
+        return slots.previous
+
+    def clean(self, *, keep_partial: bool = False) -> None:
+        """Remove what a crash left in staging, and every release and blob that no slot needs. The caller holds the lock.
+
+        *keep_partial* leaves downloads that broke off, so that the next attempt goes on from there.
+        """
+        held = [one for model in self.list_models() for one in self.read_slots(model).held]
+        needed = {name_blob(entry.digest) for one in held for entry in self._needed_files(one)}
+        with naming_disk_errors(self.root):
+            shutil.rmtree(self._staging, ignore_errors=True)
+            _keep_only(self._releases, {one.directory for one in held})
+            _keep_only(self.blobs, needed | ({path.name for path in self.blobs.glob(".*.partial")} if keep_partial else set()))
+
+    def _needed_files(self, installed: Installed) -> list[FileEntry]:
+        path = self._releases / installed.directory / MANIFEST
+        return _files_of(decode_manifest(path.read_bytes(), str(path)), {installed.variant}) if path.is_file() else []
+
+    def _slots_path(self, model: str) -> Path:
+        return self._models / model / "slots.json"
+
+    def _write_slots(self, model: str, slots: ModelSlots) -> None:
+        write_file(self._slots_path(model), msgspec.json.format(slots.encode(), indent=2))
+
+    def _link_release(self, manifest_path: Path, manifest: Manifest, installed: Installed) -> None:
+        """Build the release's directory of links. It holds every variant that a slot needs, not the new one alone."""
+        slots = self.read_slots(manifest.name)
+        variants = {installed.variant, *(one.variant for one in slots.held if one.digest == installed.digest)}
+        with replacing_directory(self._releases / installed.directory) as directory:
+            shutil.copyfile(manifest_path, directory / MANIFEST)
+            for entry in _files_of(manifest, variants):
+                link_or_copy(self.blobs / name_blob(entry.digest), directory / entry.path)
+
+
+def _files_of(manifest: Manifest, variants: Iterable[str]) -> list[FileEntry]:
+    return [manifest.golden, *(entry for variant in variants for entry in manifest.find_variant(variant).files)]
+
+
+def _keep_only(directory: Path, names: set[str]) -> None:
+    for path in directory.iterdir() if directory.is_dir() else ():
+        if path.name not in names and path.is_dir():
+            shutil.rmtree(path)
+        elif path.name not in names:
+            path.unlink()
