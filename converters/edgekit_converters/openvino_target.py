@@ -1,0 +1,138 @@
+"""OpenVINO IR as a target: fp32 as it is, int8 by NNCF."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from edgekit.arrays import Array
+from edgekit.artifacts import Artifact, bind_identically
+from edgekit.conversion import Calibration, SourceModel
+from edgekit.errors import ConversionError
+from edgekit.runtimes.openvino_runtime import silence_telemetry
+from edgekit.runtimes.packages import summarize
+from edgekit_converters.artifact_files import describe_files
+from edgekit_converters.calibrating import require_calibration, stream_batches
+from edgekit_converters.packages import find_missing, list_versions
+
+_PACKAGES = ("openvino", "nncf")
+_FILE = "model.xml"
+_WEIGHTS = "model.bin"
+
+
+class OpenVINOTarget:
+    """Makes OpenVINO IR. The tensors at its borders are the source's own."""
+
+    format = "openvino"
+    precisions: tuple[str, ...] = ("fp32", "int8")
+
+    def find_obstacle(self) -> str | None:
+        """Which packages are missing; None where all are here."""
+        return find_missing(*_PACKAGES)
+
+    def list_tools(self) -> dict[str, str]:
+        """The versions of OpenVINO and NNCF."""
+        return list_versions(*_PACKAGES)
+
+    def convert(self, source: SourceModel, precision: str, calibration: Calibration | None, directory: Path) -> Artifact:
+        """Write ``model.xml`` and ``model.bin`` into *directory*; raises as TargetConverter.convert says."""
+        silence_telemetry()
+        import openvino
+
+        model = _read(source)
+        if precision == "int8":
+            model = _quantise(model, source, require_calibration(self.format, source, calibration))
+        _name_operators(model)
+        openvino.save_model(model, directory / _FILE, compress_to_fp16=False)
+        return Artifact(
+            format=self.format,
+            files=describe_files(directory, _FILE, _WEIGHTS),
+            inputs=bind_identically(source.inputs),
+            outputs=bind_identically(source.outputs),
+        )
+
+
+def _read(source: SourceModel) -> Any:
+    import openvino
+
+    try:
+        model = openvino.convert_model(source.path)
+    except Exception as error:
+        # The front end raises OpConversionFailure, GeneralFailure, RuntimeError and more; the message names the operators.
+        raise ConversionError("openvino", f"OpenVINO cannot express it: {_explain(error)}", "Leave this format out with --to.") from error
+    for ports, specs in ((model.inputs, source.inputs), (model.outputs, source.outputs)):
+        for port, spec in zip(ports, specs, strict=True):
+            # A tensor may bear several names after fusing, and a runtime may show any one of them.
+            port.get_tensor().set_names({spec.name})
+    return model
+
+
+def _explain(error: Exception) -> str:
+    """What the front end says of each operator; else the line of its message that says something."""
+    told = [line.removeprefix("-- ").strip() for line in str(error).splitlines() if line.startswith("-- ")]
+    return "; ".join(told) or summarize(error)
+
+
+def _name_operators(model: Any) -> None:
+    """Number the operators, so that equal models give equal bytes: OpenVINO numbers them by a counter of the process."""
+    for index, operator in enumerate(model.get_ordered_ops()):
+        if operator.get_type_name() not in ("Parameter", "Result"):
+            operator.set_friendly_name(f"{operator.get_type_name()}_{index}")
+
+
+class _Batches:
+    """Calibration batches that NNCF may go through several times; it counts them first."""
+
+    def __init__(self, source: SourceModel, calibration: Calibration) -> None:
+        self._source = source
+        self._calibration = calibration
+
+    def __iter__(self) -> Iterator[dict[str, Array]]:
+        return stream_batches(self._source, self._calibration)
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+
+def _quantise(model: Any, source: SourceModel, calibration: Calibration) -> Any:
+    """*model* with its weights and activations in int8.
+
+    Two of NNCF's defaults are not for us, measured on the digits' logits, which span 12 to either side. It takes the mean
+    of the batches' highest values for the range, and with batches of one that clips every sample that stands out: 3.9 off
+    at most. Its fast bias correction works on channels' means alone: 0.64 off on average. With the true range and the full
+    correction it is 0.17 at most and 0.033 on average, as good as the other formats' int8.
+    """
+    with _no_chatter():
+        import nncf
+        from nncf.quantization.range_estimator import RangeEstimatorParametersSet
+
+        nncf.set_log_level(logging.ERROR)
+        batches = _Batches(source, calibration)
+        advanced = nncf.AdvancedQuantizationParameters(activations_range_estimator_params=RangeEstimatorParametersSet.MINMAX)
+        try:
+            return nncf.quantize(
+                model,
+                nncf.Dataset(batches),
+                subset_size=len(batches),
+                fast_bias_correction=False,
+                advanced_parameters=advanced,
+            )
+        except Exception as error:
+            # NNCF raises its own errors, OpenVINO's and Python's, which have no common root.
+            raise ConversionError("openvino-int8", f"NNCF cannot quantise it: {summarize(error)}", "Use the fp32 variant.") from error
+
+
+@contextlib.contextmanager
+def _no_chatter() -> Iterator[None]:
+    """Keep NNCF off stdout, which belongs to the caller's JSON: it draws progress bars there, and logs there for ever after
+    to what was stdout when it was first imported."""
+    if "nncf" not in sys.modules:
+        with contextlib.redirect_stdout(sys.stderr):
+            import nncf  # noqa: F401
+    with contextlib.redirect_stdout(io.StringIO()):
+        yield

@@ -1,0 +1,71 @@
+"""What kind of model a file is, by its bytes, where it is one that people bring and that is not ONNX."""
+
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+_HEAD = 512
+
+
+@dataclass(frozen=True)
+class ModelKind:
+    """A kind of file in words that follow "it is", and what its owner can do next."""
+
+    name: str
+    remedy: str
+
+
+def find_kind(path: Path) -> ModelKind | None:
+    """The kind of the file or directory at *path*; None where it is none of those known here, ONNX among them.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    if path.is_dir():
+        return _SAVED_MODEL if (path / "saved_model.pb").is_file() else _DIRECTORY
+    with path.open("rb") as file:
+        head = file.read(_HEAD)
+    return next((kind for fits, kind in _KINDS if fits(head, path)), None)
+
+
+def _holds_member(*endings: str) -> Callable[[bytes, Path], bool]:
+    """Whether the file is a ZIP archive with a member that ends so."""
+
+    def fits(head: bytes, path: Path) -> bool:
+        if not head.startswith(b"PK\x03\x04") or not zipfile.is_zipfile(path):
+            return False
+        with zipfile.ZipFile(path) as archive:
+            return any(name.endswith(endings) for name in archive.namelist())
+
+    return fits
+
+
+def _starts_with(*magic: bytes) -> Callable[[bytes, Path], bool]:
+    return lambda head, _: head.startswith(magic)
+
+
+def _is_text(head: bytes, _: Path) -> bool:
+    return all(byte >= 32 or byte in b"\t\n\r\f" for byte in head) and b"\x7f" not in head
+
+
+_DIRECTORY = ModelKind("a directory", "Give the model's file.")
+_SAVED_MODEL = ModelKind("a TensorFlow SavedModel", "Export it to ONNX: python -m tf2onnx.convert --saved-model DIR --output model.onnx.")
+_TORCH = "Export it to ONNX: torch.onnx.export(model, (example,), 'model.onnx', dynamo=True)."
+_KERAS = "Export it to ONNX: model.export('model.onnx', format='onnx')."
+
+# The first row that fits decides, so text stands last.
+# fmt: off
+_KINDS: tuple[tuple[Callable[[bytes, Path], bool], ModelKind], ...] = (
+    (lambda head, _: not head,                       ModelKind("empty", "Fetch or make it again.")),
+    (_starts_with(b"version https://git-lfs"),       ModelKind("a pointer to a file in Git LFS", "Fetch the file itself: git lfs pull.")),
+    (_holds_member("data.pkl", "archive/version"),   ModelKind("a PyTorch file", _TORCH)),
+    (_holds_member("model.weights.h5"),              ModelKind("a Keras model", _KERAS)),
+    (_starts_with(b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05"),
+                                                     ModelKind("a Python pickle, as PyTorch writes it", _TORCH)),
+    (_starts_with(b"\x89HDF\r\n\x1a\n"),             ModelKind("a Keras model in HDF5", _KERAS)),
+    (lambda head, _: head[4:8] == b"TFL3",           ModelKind("a TFLite model", "Give the model that it was made from, as ONNX.")),
+    (lambda head, _: b"<net " in head,               ModelKind("OpenVINO IR", "Give the model that it was made from, as ONNX.")),
+    (_is_text,                                       ModelKind("text", "Check the path.")),
+)
+# fmt: on
