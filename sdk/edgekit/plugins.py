@@ -2,14 +2,14 @@
 
 A package adds a runtime, a source, a target or a command by naming it in its metadata, and nothing here changes.
 The metadata is read directly: importlib.metadata parses every installed package's headers, which costs more than
-the whole start of the command line.
+the whole start of the command line. For the same reason this module does without pathlib.
 """
 
 import functools
 import importlib
+import os
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 from edgekit.errors import DeviceError, UnknownName
@@ -49,14 +49,27 @@ def load_plugin(group: str, name: str) -> Any:
 @functools.cache
 def _read_directory(directory: str) -> dict[str, dict[str, str]]:
     groups: dict[str, dict[str, str]] = {}
-    for path in Path(directory or ".").glob("*.dist-info/entry_points.txt"):
+    for path in _list_entry_points(directory or "."):
         for group, name, value in _read_entry_points(path):
             groups.setdefault(group, {})[name] = value
     return groups
 
 
-def _read_entry_points(path: Path) -> Iterator[tuple[str, str, str]]:
-    text = path.read_text(encoding="utf-8")
+def _list_entry_points(directory: str) -> list[str]:
+    """The files that may hold the entry points of packages in *directory*; none where it is absent, or an archive."""
+    try:
+        with os.scandir(directory) as entries:
+            return [os.path.join(entry.path, "entry_points.txt") for entry in entries if entry.name.endswith(".dist-info")]
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
+        return []
+
+
+def _read_entry_points(path: str) -> Iterator[tuple[str, str, str]]:
+    try:
+        with open(path, encoding="utf-8") as file:
+            text = file.read()
+    except FileNotFoundError:
+        return  # most packages have no entry points
     group = ""
     # The format is an INI file without interpolation: packaging.python.org, "Entry points specification".
     for line in text.splitlines() if "[edgekit." in text else ():

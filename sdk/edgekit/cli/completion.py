@@ -12,7 +12,7 @@ fish: edgekit completion fish > ~/.config/fish/completions/edgekit.fish
 """
 
 
-@click.command(help=HELP, short_help="Print the script that makes a shell complete commands.")
+@click.command(help=HELP)
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 def completion(shell: str) -> None:
     """Print the completion script for *shell*, as click makes it for the program's root."""

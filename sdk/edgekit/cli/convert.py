@@ -23,7 +23,7 @@ def _check_finite(_context: click.Context, _parameter: click.Parameter, value: f
     return value
 
 
-@click.command(short_help="Make a bundle of measured variants from a model.")
+@click.command()
 @click.argument("source", metavar="SRC", type=click.Path(path_type=Path))
 @click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="The directory of the bundle.")
 @click.option("--name", help="The model's name; by default that of its file.")

@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from edgekit.diagnosis import Diagnosis
 
 
-@click.command(short_help="Show what this machine has, what it lacks, and what mends it.")
+@click.command()
 @click.option("--fix", is_flag=True, help="Make the managed environments that are missing. Nothing else is installed.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def doctor(*, fix: bool, as_json: bool) -> None:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from edgekit.manifest import Manifest
 
 
-@click.command(short_help="Show what a bundle or a model file is.")
+@click.command()
 @click.argument("path", type=click.Path(path_type=Path), required=False)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("--schema", is_flag=True, help="Print the JSON Schema of a bundle's manifest, and nothing else.")

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 
-@click.command(short_help="Write a bundle's report as one HTML page.")
+@click.command()
 @click.argument("bundle", type=click.Path(path_type=Path))
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Where to write it; in the bundle itself by default.")
 def report(bundle: Path, output: Path | None) -> None:
