@@ -116,16 +116,17 @@ MEASURED = {
 }
 
 
-def _measured_variant(id: str, target: str, metric: str | None) -> Variant:
-    format, _, precision = id.partition("-")
-    size, p50, value = MEASURED[id]
+def _measured_variant(name: str, target: str, metric: str | None) -> Variant:
+    kind, _, precision = name.partition("-")
+    size, p50, value = MEASURED[name]
     latency = Latency(p50=p50, p95=p50 * 1.2, p99=p50 * 1.5, spread=p50 * 0.05, rounds=7, n=7000)
-    measurement = Measurement(machine="Example CPU", target=target, runtime="engine", runtime_version="1.0", threads=1, latency_ms=latency, rss_mb=60.0)
+    engine = {"machine": "Example CPU", "runtime": "engine", "runtime_version": "1.0", "threads": 1}
+    measurement = Measurement(**engine, target=target, latency_ms=latency, rss_mb=60.0)
     return Variant(
-        id=id,
-        format=format,
+        id=name,
+        format=kind,
         precision=precision,
-        files=(FileEntry(path=f"variants/{id}/model", digest=digest_bytes(id.encode()), length=size),),
+        files=(FileEntry(path=f"variants/{name}/model", digest=digest_bytes(name.encode()), length=size),),
         inputs=bind_identically((X,)),
         outputs=bind_identically((Y,)),
         parity=Parity(max_abs=0.01, mean_abs=0.001, n=64, top1_agreement=1.0),
@@ -140,14 +141,14 @@ def make_manifest() -> Callable[..., Manifest]:
     """Makes a manifest with figures and no files: of the variants *ids*, measured on *target*, with *metric* or None."""
 
     def make(ids: tuple[str, ...] = tuple(MEASURED), *, metric: str | None = "top1", target: str = "x86-64", source: str = "digits.onnx") -> Manifest:
-        fastest = min(ids, key=lambda id: MEASURED[id][1])
+        fastest = min(ids, key=lambda name: MEASURED[name][1])
         return Manifest(
             name="digits",
             inputs=(X,),
             outputs=(Y,),
             golden=FileEntry(path="golden.npz", digest=digest_bytes(b"golden"), length=6),
             golden_origin="calibration",
-            variants=tuple(_measured_variant(id, target, metric) for id in ids),
+            variants=tuple(_measured_variant(name, target, metric) for name in ids),
             defaults={target: Choice(variant=fastest, reason="the fastest")},
             skipped=(Skipped(id="openvino-int8", format="openvino", precision="int8", reason="refused by the gate"),),
             lineage=Lineage(
