@@ -39,20 +39,17 @@ def agent() -> None:
     """Serves models on this device, and installs releases."""
 
 
-@agent.command()
+@agent.command(epilog="Example: edgekit-agent serve digits.bundle --http 127.0.0.1:8080")
 @click.argument("bundles", nargs=-1, required=True, type=_PATH, metavar="BUNDLE...")
 @click.option("--http", default="127.0.0.1:8080", show_default=True, metavar="HOST:PORT", help="Where to listen; port 0 takes any free one.")
 @click.option("--variant", metavar="ID", help="Serve this variant and no other.")
 @click.option("--threads", type=click.IntRange(1, 256), default=1, show_default=True, help="Threads for one inference.")
 @_json
 def serve(*, bundles: tuple[Path, ...], http: str, variant: str | None, threads: int, as_json: bool) -> None:
-    r"""Serve bundles from the disk, with no fleet and no releases.
+    """Serve bundles from the disk, with no fleet and no releases.
 
     Each is verified, its best variant for this device is proven with the golden samples, and served until a signal
     says to stop.
-
-    \b
-    Example:  edgekit-agent serve digits.bundle --http 127.0.0.1:8080
     """
     from edgekit_agent.agent import BundleServer
     from edgekit_agent.config import ApiSettings
@@ -62,7 +59,7 @@ def serve(*, bundles: tuple[Path, ...], http: str, variant: str | None, threads:
         BundleServer(bundles, ApiSettings(http=http), find_machine(), variant, threads).run(stop, _announcer(as_json=as_json))
 
 
-@agent.command()
+@agent.command(epilog="Example: edgekit-agent install --from releases digits@1.0.0")
 @click.argument("release", metavar="NAME@VERSION")
 @click.option("--from", "location", metavar="DIR-OR-URL", help="The release repository. By default what agent.toml says.")
 @_state
@@ -80,12 +77,9 @@ def install(  # noqa: PLR0913 - one argument for each option
     variant: str | None,
     as_json: bool,
 ) -> None:
-    r"""Fetch, verify and prove a release, and make it the active one.
+    """Fetch, verify and prove a release, and make it the active one.
 
     A release that is unsigned, damaged, or betrayed by its golden samples changes nothing.
-
-    \b
-    Example:  edgekit-agent install --from releases digits@1.0.0
     """
     from edgekit_agent.config import find_state
     from edgekit_agent.installing import Order
@@ -97,15 +91,12 @@ def install(  # noqa: PLR0913 - one argument for each option
     _report_installation(installation, as_json=as_json)
 
 
-@agent.command()
+@agent.command(epilog="Example: edgekit-agent run --config /etc/edgekit/agent.toml")
 @click.option("--config", "config_path", type=_PATH, required=True, help="The agent's configuration, agent.toml.")
 @_state
 @_json
 def run(*, config_path: Path, state: Path | None, as_json: bool) -> None:
-    r"""Serve what is installed, and install what agent.toml names, until a signal says to stop.
-
-    \b
-    Example:  edgekit-agent run --config /etc/edgekit/agent.toml
+    """Serve what is installed, and install what agent.toml names, until a signal says to stop.
     """
     from edgekit_agent.agent import Agent
     from edgekit_agent.config import find_state, load_config
@@ -136,8 +127,10 @@ def status(*, state: Path | None, config_path: Path | None, as_json: bool) -> No
         return
     runtimes = ", ".join(f"{runtime.name} {runtime.version}" for runtime in inventory.runtimes) or "none"
     click.echo(f"{inventory.hardware.machine}, target {inventory.target}; runtimes: {runtimes}; state: {slots.root}")
-    rows = [(model, _name_slot(held.active), _name_slot(held.previous)) for model, held in models.items()]
-    print_table(("model", "active", "previous"), rows)
+    if models:
+        print_table(("model", "active", "previous"), [(model, _name_slot(held.active), _name_slot(held.previous)) for model, held in models.items()])
+    else:
+        click.echo("nothing is installed")
 
 
 @agent.command()
@@ -165,14 +158,14 @@ def rollback(*, model: str, state: Path | None, config_path: Path | None, as_jso
 
 
 def _install(state: Path, source: Source, order: Order) -> Installation:
-    from edgekit.cli.console import status as showing
+    from edgekit.cli.console import progress
     from edgekit_agent.installing import Installer
     from edgekit_agent.inventory import find_machine
     from edgekit_agent.slots import SlotStore
 
-    with showing() as show:
+    with progress() as show:
         installer = Installer(SlotStore(state), find_machine(), source)
-        return installer.install(order, lambda file, done, total: show(f"fetching {file} ({done + 1} of {total})"))
+        return installer.install(order, lambda file, done, total: show(f"fetching {file}", done, total))
 
 
 def _report_installation(installation: Installation, *, as_json: bool) -> None:

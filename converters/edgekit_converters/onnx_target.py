@@ -13,6 +13,7 @@ from edgekit.conversion import Calibration, SourceModel
 from edgekit.errors import ConversionError
 from edgekit_converters.artifact_files import describe_files
 from edgekit_converters.calibrating import is_quantised, require_calibration, stream_batches
+from edgekit_converters.muting import muted
 from edgekit_converters.packages import find_missing, list_versions
 from edgekit_converters.passes.base import run_passes
 from edgekit_converters.passes.slim import Slim
@@ -90,16 +91,17 @@ def _quantise(source: SourceModel, calibration: Calibration) -> ModelProto:
     with tempfile.TemporaryDirectory(prefix="edgekit-") as scratch:
         prepared, quantised = Path(scratch) / "prepared.onnx", Path(scratch) / "quantised.onnx"
         try:
-            _prepare(source.path, prepared)
-            quantize_static(
-                prepared,
-                quantised,
-                _Reader(stream_batches(source, calibration)),
-                quant_format=QuantFormat.QDQ,
-                per_channel=True,
-                activation_type=QuantType.QUInt8,
-                weight_type=QuantType.QInt8,
-            )
+            with muted():
+                _prepare(source.path, prepared)
+                quantize_static(
+                    prepared,
+                    quantised,
+                    _Reader(stream_batches(source, calibration)),
+                    quant_format=QuantFormat.QDQ,
+                    per_channel=True,
+                    activation_type=QuantType.QUInt8,
+                    weight_type=QuantType.QInt8,
+                )
             result: Any = onnx.load(quantised)
         except Exception as error:
             # The quantiser raises ValueError, KeyError, AssertionError and ONNX Runtime's own, which have no common root.

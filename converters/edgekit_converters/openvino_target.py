@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
-import logging
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +14,7 @@ from edgekit.runtimes.openvino_runtime import silence_telemetry
 from edgekit.runtimes.packages import summarize
 from edgekit_converters.artifact_files import describe_files
 from edgekit_converters.calibrating import require_calibration, stream_batches
+from edgekit_converters.muting import muted
 from edgekit_converters.packages import find_missing, list_versions
 
 _PACKAGES = ("openvino", "nncf")
@@ -107,11 +104,13 @@ def _quantise(model: Any, source: SourceModel, calibration: Calibration) -> Any:
     at most. Its fast bias correction works on channels' means alone: 0.64 off on average. With the true range and the full
     correction it is 0.17 at most and 0.033 on average, as good as the other formats' int8.
     """
-    with _no_chatter():
+    with muted():
         import nncf
+        from nncf.common.logging.logger import disable_logging
         from nncf.quantization.range_estimator import RangeEstimatorParametersSet
 
-        nncf.set_log_level(logging.ERROR)
+        # Its logger writes to what was stdout when it was first imported.
+        disable_logging()
         batches = _Batches(source, calibration)
         advanced = nncf.AdvancedQuantizationParameters(activations_range_estimator_params=RangeEstimatorParametersSet.MINMAX)
         try:
@@ -125,14 +124,3 @@ def _quantise(model: Any, source: SourceModel, calibration: Calibration) -> Any:
         except Exception as error:
             # NNCF raises its own errors, OpenVINO's and Python's, which have no common root.
             raise ConversionError("openvino-int8", f"NNCF cannot quantise it: {summarize(error)}", "Use the fp32 variant.") from error
-
-
-@contextlib.contextmanager
-def _no_chatter() -> Iterator[None]:
-    """Keep NNCF off stdout, which belongs to the caller's JSON: it draws progress bars there, and logs there for ever after
-    to what was stdout when it was first imported."""
-    if "nncf" not in sys.modules:
-        with contextlib.redirect_stdout(sys.stderr):
-            import nncf  # noqa: F401
-    with contextlib.redirect_stdout(io.StringIO()):
-        yield

@@ -136,7 +136,7 @@ def run_tool(python: Path, script: Path, request: Mapping[str, Any], timeout: fl
         # Isolated (-I), so that neither PYTHONPATH nor packages of the user's own get into the environment.
         command = [str(python), "-I", str(script), str(request_path), str(response_path)]
         code = _run_group(command, log_path, timeout)
-        return _read_response(script.stem, response_path, code, _tail(log_path))
+        return _read_response(script.stem.removesuffix("_main"), response_path, code, _tail(log_path))
 
 
 def _read_response(tool: str, path: Path, code: int | None, tail: str) -> dict[str, Any]:

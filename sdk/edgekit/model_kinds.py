@@ -16,6 +16,9 @@ class ModelKind:
     remedy: str
 
 
+UNKNOWN_KIND = ModelKind("a file of no kind that is known", "Check the path.")
+
+
 def find_kind(path: Path) -> ModelKind | None:
     """The kind of the file or directory at *path*; None where it is none of those known here, ONNX among them.
 

@@ -21,8 +21,8 @@ def format_bytes(count: int | None) -> str:
 
 
 def format_mb(megabytes: float | None) -> str:
-    """An amount of memory given in MiB."""
-    return UNKNOWN if megabytes is None else f"{format_figures(megabytes)} MiB"
+    """An amount of memory that is given in MiB."""
+    return UNKNOWN if megabytes is None else format_bytes(round(megabytes * (1 << 20)))
 
 
 def format_ms(milliseconds: float | None) -> str:

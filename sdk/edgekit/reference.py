@@ -15,6 +15,7 @@ from edgekit.files import digest_file
 from edgekit.golden import GoldenSamples, choose_samples, synthesize_inputs
 from edgekit.measuring import IsolatedSession
 from edgekit.metrics import find_metric
+from edgekit.model_kinds import UNKNOWN_KIND, find_kind
 from edgekit.parity import answer_samples
 from edgekit.plugins import SOURCES, find_plugins, load_plugin
 from edgekit.runtimes.registry import find_runtime
@@ -56,7 +57,8 @@ def find_source(path: Path) -> SourceLoader:
     for loader in loaders.values():
         if loader.accepts(path):
             return loader
-    raise InputError(path, "it is not a model that can be read here", f"Sources that are read: {', '.join(loaders) or 'none'}.")
+    kind = find_kind(path) or UNKNOWN_KIND
+    raise InputError(path, f"it is {kind.name}, which cannot be read here", f"{kind.remedy} Sources that are read: {', '.join(loaders) or 'none'}.")
 
 
 def consult_source(request: BuildRequest, workspace: Path) -> Reference:

@@ -186,10 +186,10 @@ def _figure_size(scene: Scene) -> Html:
 def _figure_latency(scene: Scene) -> Html:
     latency = next(one.latency_ms.p50 for variant, one in scene.measured if variant.id == scene.default.id)
     if scene.reference is None or scene.default.id == REFERENCE or not latency:
-        return _figure("Latency", format_ms(latency), "p50", _explain_alone(scene))
+        return _figure("Latency p50", format_ms(latency), "", _explain_alone(scene))
     before = scene.reference[1].latency_ms.p50
     value, word = _compare(before / latency, "faster", "slower")
-    return _figure("Latency", value, word, f"{format_ms(latency)} instead of {format_ms(before)} ({REFERENCE}), p50")
+    return _figure("Latency p50", value, word, f"{format_ms(latency)} instead of {format_ms(before)} ({REFERENCE})")
 
 
 def _explain_alone(scene: Scene) -> str:

@@ -40,7 +40,7 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], title: st
         table.add_column(Text(column), justify="right" if numeric else "left", overflow="fold")
     for row in body:
         table.add_row(*map(Text, row))
-    click.echo(_render(table))
+    click.echo(f"{_render(table)}\n")
 
 
 def _render(table: Any) -> str:
@@ -49,11 +49,12 @@ def _render(table: Any) -> str:
     console = Console(file=io.StringIO(), width=None if sys.stdout.isatty() else 10_000)
     with console.capture() as captured:
         console.print(table)
-    return "\n".join(line.rstrip() for line in captured.get().rstrip().splitlines())
+    return "\n".join(line.rstrip() for line in captured.get().splitlines()).strip("\n")
 
 
 def _is_figure(cell: str) -> bool:
-    return cell in (UNKNOWN, "", "-") or cell.lstrip("+-±")[:1].isdigit()
+    """Whether *cell* is a number with at most a unit behind it, or stands for one."""
+    return cell in (UNKNOWN, "", "-") or (cell.lstrip("+±-\N{MINUS SIGN}")[:1].isdigit() and cell.count(" ") <= 1)
 
 
 def say(text: str) -> None:
@@ -65,13 +66,25 @@ def say(text: str) -> None:
 def progress() -> Iterator[Progress]:
     """Show on stderr how far a work has come; the block calls what it is given with (activity, steps done, steps in all).
 
-    A terminal gets a bar that vanishes at the end; anything else gets one plain line for each call.
+    A terminal gets a bar that vanishes at the end; anything else gets a plain line for each new activity.
     """
     if sys.stderr.isatty():
         with _bar() as show:
             yield show
     else:
-        yield lambda activity, done, total: say(f"[{done}/{total}] {activity}")
+        yield _tell_activities()
+
+
+def _tell_activities() -> Progress:
+    last = ""
+
+    def show(activity: str, _done: int, _total: int) -> None:
+        nonlocal last
+        if activity != last:
+            say(activity)
+            last = activity
+
+    return show
 
 
 @contextmanager

@@ -167,13 +167,14 @@ def _report(error: BaseException) -> int:
 
 def _report_usage(error: click.ClickException) -> None:
     context = getattr(error, "ctx", None)
-    if isinstance(error, click.UsageError) and type(error).__name__ == "NoArgsIsHelpError":
+    message = error.format_message()
+    if type(error).__name__ == "NoArgsIsHelpError":
         error.show()  # its message is the whole help
     elif context is None:
-        _say(f"error: {error.format_message()}")
+        _say(f"error: {message}")
     else:
-        click.echo(context.get_usage(), err=True)
-        _say(f"error: {error.format_message()} Try '{context.command_path} --help'.")
+        end = "" if message.endswith((".", "?", ")")) else "."
+        _say(f"error: {message}{end} Try '{context.command_path} --help'.")
 
 
 def _explain_disk(error: OSError) -> str:

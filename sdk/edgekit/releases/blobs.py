@@ -26,15 +26,22 @@ def store_blob(source: Path, entry: FileEntry, blobs: Path) -> bool:
     place = blobs / name_blob(entry.digest)
     if is_intact(place, entry):
         return False
-    temporary = place.with_name(f".{place.name}.partial")
     with naming_disk_errors(place):
         blobs.mkdir(parents=True, exist_ok=True)
+        _copy_verified(source, entry, place)
+    return True
+
+
+def _copy_verified(source: Path, entry: FileEntry, place: Path) -> None:
+    temporary = place.with_name(f".{place.name}.partial")
+    try:
         found = _copy(source, temporary)
         if found != entry.digest:
-            temporary.unlink()
             raise DigestMismatch(source, entry.digest, found)
         settle(temporary, place)
-    return True
+    finally:
+        # Half a file would only keep a full disk full.
+        temporary.unlink(missing_ok=True)
 
 
 def settle(temporary: Path, place: Path) -> None:

@@ -58,10 +58,10 @@ class Downloads:
     def _append(self, url: str, entry: FileEntry, partial: Path) -> bool:
         """Bring what *partial* lacks; whether there was something to go on from."""
         with partial.open("ab") as file:
-            # "a" stands at the end; a part that is longer than the whole is nothing to go on from.
-            if file.tell() > entry.length:
-                file.truncate(0)
-            start = file.tell() if file.tell() <= entry.length else 0
+            start = file.tell()
+            if start > entry.length:
+                # Longer than the whole: nothing to go on from.
+                start = file.truncate(0)
             if start < entry.length:
                 with self.fetcher.fetch(url, start, entry.length - start) as pieces:
                     file.writelines(pieces)

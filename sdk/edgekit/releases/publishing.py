@@ -64,7 +64,7 @@ def publish_release(bundle: VerifiedBundle, version: str, repository: Path, keys
         DeviceError: it cannot be written, or another publisher is at work.
     """
     release, manifest = _describe_release(bundle, version)
-    publisher = _Publisher(repository, keys)
+    publisher = Publisher(repository, keys)
     with publisher.working():
         state = publisher.renew_root(publisher.open_state(now), now)
         is_new = _is_new(release, state)
@@ -86,7 +86,7 @@ def refresh_repository(repository: Path, keys: Path, now: datetime) -> Renewal:
     """
     if not is_repository(repository):
         raise InputError(repository, "it is not a release repository", "Check the path, or make one with edgekit release publish.")
-    publisher = _Publisher(repository, keys)
+    publisher = Publisher(repository, keys)
     with publisher.working():
         before = publisher.open_state(now)
         state = publisher.renew_online(publisher.renew_targets(publisher.renew_root(before, now), now), now)
@@ -99,7 +99,7 @@ def refresh_repository(repository: Path, keys: Path, now: datetime) -> Renewal:
 
 
 @dataclass(frozen=True)
-class _Publisher:
+class Publisher:
     """One who writes into *repository* with what *keys* has. Each step gives the state after it.
 
     Targets are signed in one step and snapshot and timestamp in another, since their keys may lie on two machines.

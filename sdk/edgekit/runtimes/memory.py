@@ -1,5 +1,6 @@
 """The runtime whose models are Python functions: the public twin of the real ones."""
 
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,29 +24,30 @@ class MemoryModel:
 
 
 class MemorySession:
-    """A MemoryModel that was opened. It may be run by several threads at once where its function may."""
+    """A MemoryModel that was opened. It may be run by several threads, which then take turns."""
 
     def __init__(self, path: Path, model: MemoryModel) -> None:
         self.inputs = model.inputs
         self.outputs = model.outputs
         self._path = path
         self._model: MemoryModel | None = model
+        self._turn = threading.Lock()
 
     def run(self, inputs: Sequence[Array]) -> list[Array]:
         """The function's answers to *inputs*, copied so that they belong to the caller."""
-        model = self._model
-        if model is None:
-            raise refuse_closed(self._path)
-        try:
-            _check_shapes(inputs, model.inputs)
-            answers = model.function(inputs)
-        except ValueError as error:
-            raise refuse_run(self._path, "memory", error) from error
-        return [np.array(answer) for answer in answers]
+        with self._turn:
+            if self._model is None:
+                raise refuse_closed(self._path)
+            try:
+                _check_shapes(inputs, self.inputs)
+                return [np.array(answer) for answer in self._model.function(inputs)]
+            except ValueError as error:
+                raise refuse_run(self._path, "memory", error) from error
 
     def close(self) -> None:
-        """Let go of the function."""
-        self._model = None
+        """Let go of the function, once the run that is under way has ended."""
+        with self._turn:
+            self._model = None
 
 
 class MemoryRuntime:

@@ -8,6 +8,7 @@ from edgekit.arrays import Array
 from edgekit.errors import InputError
 from edgekit.runtimes.base import NativeSession
 from edgekit.runtimes.packages import find_package_version, lacks_runtime, refuse_closed, refuse_model, refuse_run
+from edgekit.runtimes.texts import decode_texts, encode_texts, has_texts
 from edgekit.tensors import DType, TensorSpec
 
 #: ONNX Runtime's names of element types, as tensor specs write them.
@@ -34,6 +35,7 @@ class OnnxSession:
         self._session: Any = session
         self._input_names = [spec.name for spec in self.inputs]
         self._output_names = [spec.name for spec in self.outputs]
+        self._has_texts = has_texts((*self.inputs, *self.outputs))
 
     def run(self, inputs: Sequence[Array]) -> list[Array]:
         """The outputs for *inputs*, in the file's order; InputError where ONNX Runtime refuses them."""
@@ -41,11 +43,12 @@ class OnnxSession:
         if session is None:
             raise refuse_closed(self._path)
         try:
-            answers: list[Array] = session.run(self._output_names, dict(zip(self._input_names, inputs, strict=True)))
+            given = decode_texts(self.inputs, inputs) if self._has_texts else inputs
+            answers: list[Array] = session.run(self._output_names, dict(zip(self._input_names, given, strict=True)))
         except Exception as error:
             # ONNX Runtime's exceptions have no common root.
             raise refuse_run(self._path, "onnxruntime", error) from error
-        return answers
+        return encode_texts(self.outputs, answers) if self._has_texts else answers
 
     def close(self) -> None:
         """Give the memory back, once the runs that are under way have ended."""

@@ -10,6 +10,7 @@ from edgekit.arrays import Array
 from edgekit.errors import InputError
 from edgekit.runtimes.base import NativeSession
 from edgekit.runtimes.packages import find_package_version, lacks_runtime, refuse_closed, refuse_model, refuse_run
+from edgekit.runtimes.texts import decode_texts, encode_texts, has_texts
 from edgekit.tensors import DType, TensorSpec
 
 #: OpenVINO's names of element types, as tensor specs write them.
@@ -41,6 +42,7 @@ class OpenVINOSession:
         self.outputs = tuple(_describe(path, "output", index, port) for index, port in enumerate(compiled.outputs))
         self._path = path
         self._request: Any = request
+        self._has_texts = has_texts((*self.inputs, *self.outputs))
         self._turn = threading.Lock()
 
     def run(self, inputs: Sequence[Array]) -> list[Array]:
@@ -62,11 +64,14 @@ class OpenVINOSession:
     def _infer(self, inputs: Sequence[Array]) -> list[Array]:
         from openvino import Tensor
 
-        for index, (spec, array) in enumerate(zip(self.inputs, inputs, strict=True)):
-            # Sharing the caller's memory spares a copy; strings cannot be shared.
-            self._request.set_input_tensor(index, Tensor(array, shared_memory=spec.dtype != "bytes"))
+        given = decode_texts(self.inputs, inputs) if self._has_texts else inputs
+        for index, (spec, array) in enumerate(zip(self.inputs, given, strict=True)):
+            mine = array.astype(str) if spec.dtype == "bytes" else array
+            # Sharing the caller's memory spares a copy; strings and what is read-only cannot be shared.
+            self._request.set_input_tensor(index, Tensor(mine, shared_memory=mine is array and array.flags.writeable))
         # Results are copied, since the request writes the next ones over them.
-        return list(self._request.infer(share_outputs=False).values())
+        answers: list[Array] = list(self._request.infer(share_outputs=False).to_tuple())
+        return encode_texts(self.outputs, answers) if self._has_texts else answers
 
 
 class OpenVINORuntime:

@@ -46,8 +46,6 @@ class InferenceSession:
             return self._run(inputs)
         total = len(inputs[self.inputs[0].name])
         parts = [self._run_part(inputs, start, total) for start in range(0, total, self._batch)]
-        if not parts:
-            raise InputError("batch", "it is empty", "Send at least one sample.")
         return {spec.name: np.concatenate([part[spec.name] for part in parts]) for spec in self.outputs}
 
     def close(self) -> None:
@@ -122,6 +120,8 @@ def _check_input(array: Array, spec: TensorSpec, sizes: dict[str, int]) -> None:
         )
     if not spec.accepts(array.shape):
         raise InputError(f"input {spec.name!r}", f"its shape is {list(array.shape)}, and {list(spec.shape)} is expected", "Reshape it.")
+    if 0 in array.shape and 0 not in spec.shape:
+        raise InputError(f"input {spec.name!r}", f"it is empty: its shape is {list(array.shape)}", "Send at least one sample.")
     for size, given in zip(spec.shape, array.shape, strict=True):
         if isinstance(size, str) and sizes.setdefault(size, given) != given:
             raise InputError(f"input {spec.name!r}", f"its size {given} for {size!r} differs from another input's {sizes[size]}", "Make them equal.")

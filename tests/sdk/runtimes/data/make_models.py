@@ -1,6 +1,10 @@
-"""Writes the three small TFLite models beside this file: python make_models.py (needs ai-edge-litert and flatbuffers).
+"""Writes the small models beside this file: python make_models.py (needs ai-edge-litert, flatbuffers and onnx).
 
-- ``affine.tflite``: y = W x + b on float32, x of shape (any, 3), y of shape (any, 2).
+- ``affine.onnx``: y = W x + b on float32, x of shape (batch, 3), y of shape (batch, 2).
+- ``strings.onnx``: gives back the strings that it takes, any number of them.
+- ``sequence.onnx``: its output is a sequence, not a tensor.
+- ``lacking.onnx``: its operator is of a domain that no runtime knows.
+- ``affine.tflite``: as affine.onnx.
 - ``affine_int8.tflite``: the same with int8 in and out and a batch of 2.
 - ``recurrent.tflite``: y = x + h, and h = y is kept for the next call unless it is reset.
 """
@@ -9,7 +13,10 @@ from pathlib import Path
 
 import flatbuffers
 import numpy as np
+import onnx
 from ai_edge_litert import schema_py_generated as schema
+from onnx import helper
+from onnx.numpy_helper import from_array
 
 WEIGHTS = np.array([[1, 2, 3], [-1, 0, 1]], np.float32)
 BIAS = np.array([0.5, -0.5], np.float32)
@@ -108,7 +115,26 @@ def _write_affine(builder, path, inputs, output):
     )
 
 
+def write_onnx_models():
+    floats, strings = onnx.TensorProto.FLOAT, onnx.TensorProto.STRING
+    weights, bias = from_array(WEIGHTS, "weights"), from_array(BIAS, "bias")
+    x, y = helper.make_tensor_value_info("x", floats, ["batch", 3]), helper.make_tensor_value_info("y", floats, ["batch", 2])
+    _write_onnx("affine.onnx", helper.make_node("Gemm", ["x", "weights", "bias"], ["y"], transB=1), x, y, [weights, bias])
+    texts, same = helper.make_tensor_value_info("texts", strings, [None]), helper.make_tensor_value_info("same", strings, [None])
+    _write_onnx("strings.onnx", helper.make_node("Identity", ["texts"], ["same"]), texts, same, [])
+    parts = helper.make_tensor_sequence_value_info("parts", floats, None)
+    _write_onnx("sequence.onnx", helper.make_node("SequenceConstruct", ["x"], ["parts"]), x, parts, [])
+    _write_onnx("lacking.onnx", helper.make_node("Shimmer", ["x"], ["y"], domain="org.example"), x, y, [])
+
+
+def _write_onnx(path, node, given, output, weights):
+    graph = helper.make_graph([node], "main", [given], [output], weights)
+    opsets = [helper.make_opsetid("", 17), helper.make_opsetid("org.example", 1)]
+    Path(__file__).with_name(path).write_bytes(helper.make_model(graph, opset_imports=opsets, ir_version=8).SerializeToString())
+
+
 if __name__ == "__main__":
+    write_onnx_models()
     write_affine()
     write_affine_int8()
     write_recurrent()

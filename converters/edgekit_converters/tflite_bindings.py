@@ -1,0 +1,156 @@
+"""Where the source's tensors are in a TFLite file: found by running both, since shapes alone may be ambiguous."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from itertools import permutations
+from pathlib import Path
+
+import numpy as np
+
+from edgekit.arrays import Array, Arrays
+from edgekit.conversion import SourceModel
+from edgekit.errors import ConversionError, InputError
+from edgekit.golden import synthesize_inputs
+from edgekit.runtimes.base import NativeSession
+from edgekit.runtimes.borders import from_native, to_native
+from edgekit.runtimes.litert import LiteRT
+from edgekit.runtimes.onnx_runtime import OnnxRuntime
+from edgekit.tensors import Binding, TensorSpec
+from edgekit_converters.calibrating import find_batch
+
+Bindings = tuple[Binding, ...]
+
+_TRIALS = 4
+#: The most axes of which every order is tried: 720 orders.
+_MAX_RANK = 6
+#: What an answer may deviate, as a share of its range, and still be the same answer in another order of axes.
+_LEEWAY = 0.05
+
+
+def bind_tensors(source: SourceModel, path: Path, names: Mapping[str, str]) -> tuple[Bindings, Bindings]:
+    """The bindings of the inputs and outputs of the float file at *path*, which was made of *source*.
+
+    *names* has the file's name for each of the source's tensors. Inputs have the source's order of axes. For each output
+    all orders of axes that fit its shape are tried on seeded inputs, the same order first and channels last second, and
+    the one with the source's answers is taken.
+
+    Raises:
+        ConversionError: the file cannot be run, lacks a tensor, or no order gives the source's answers.
+    """
+    native = _open(path)
+    try:
+        inputs = tuple(_bind_input(spec, _find(native.inputs, names[spec.name]), find_batch(source)) for spec in source.inputs)
+        expected, found = _answer(source, native, inputs)
+        outputs = tuple(
+            _bind_output(spec, _find(native.outputs, names[spec.name]), expected[spec.name], found[names[spec.name]]) for spec in source.outputs
+        )
+    finally:
+        native.close()
+    return inputs, outputs
+
+
+def rebind_tensors(bindings: Bindings, float_file: Path, path: Path) -> Bindings:
+    """*bindings*, which are those of *float_file*, for the file at *path* that was quantised from it.
+
+    The quantizer gives tensors at the borders other names and keeps their places.
+    """
+    before, after = _list_borders(float_file), _list_borders(path)
+    follower = {old.name: new for old, new in zip(before, after, strict=True)}
+    return tuple(Binding(name=one.name, native=follower[one.native.name], permutation=one.permutation) for one in bindings)
+
+
+def _list_borders(path: Path) -> tuple[TensorSpec, ...]:
+    native = _open(path)
+    try:
+        return (*native.inputs, *native.outputs)
+    finally:
+        native.close()
+
+
+def _open(path: Path) -> NativeSession:
+    try:
+        return LiteRT().open(path, 1)
+    except InputError as error:
+        raise ConversionError("tflite", f"LiteRT cannot run what was made of it: {error.problem}", "Leave this format out with --to.") from error
+
+
+def _find(specs: tuple[TensorSpec, ...], name: str) -> TensorSpec:
+    for spec in specs:
+        if spec.name == name:
+            return spec
+    raise ConversionError("tflite", f"what onnx2tf made has no tensor {name!r}; it has {[spec.name for spec in specs]}")
+
+
+def _bind_input(spec: TensorSpec, native: TensorSpec, batch: int) -> Binding:
+    if native.shape != fix_shape(spec, batch):
+        raise ConversionError("tflite", f"onnx2tf gave the input {spec} the shape {list(native.shape)}")
+    return Binding(name=spec.name, native=native)
+
+
+def fix_shape(spec: TensorSpec, batch: int) -> tuple[int, ...]:
+    """The shape of *spec* with *batch* for each size that may vary."""
+    return tuple(batch if isinstance(size, str) else size for size in spec.shape)
+
+
+def _answer(source: SourceModel, native: NativeSession, inputs: Bindings) -> tuple[dict[str, list[Array]], dict[str, list[Array]]]:
+    """The answers of the source and of the file to the same seeded inputs, by name, one for each trial."""
+    expected: dict[str, list[Array]] = {spec.name: [] for spec in source.outputs}
+    found: dict[str, list[Array]] = {spec.name: [] for spec in native.outputs}
+    original = OnnxRuntime().open(source.path, 1)
+    by_native = {binding.native.name: binding for binding in inputs}
+    try:
+        for sample in _make_samples(source):
+            for spec, answer in zip(original.outputs, original.run([sample[spec.name] for spec in original.inputs]), strict=True):
+                expected[spec.name].append(answer)
+            given = [to_native(sample[by_native[spec.name].name], by_native[spec.name]) for spec in native.inputs]
+            for spec, answer in zip(native.outputs, native.run(given), strict=True):
+                found[spec.name].append(answer)
+    except InputError as error:
+        raise ConversionError("tflite", f"it cannot be held against the source: {error.problem}") from error
+    finally:
+        original.close()
+    return expected, found
+
+
+def _make_samples(source: SourceModel) -> Iterator[Arrays]:
+    rng = np.random.default_rng(0)
+    batch = find_batch(source)
+    for _ in range(_TRIALS):
+        yield {spec.name: synthesize_inputs([spec], batch, rng)[spec.name] if spec.shape else np.zeros((), spec.dtype) for spec in source.inputs}
+
+
+def _bind_output(spec: TensorSpec, native: TensorSpec, expected: list[Array], found: list[Array]) -> Binding:
+    shape = expected[0].shape
+    best: tuple[float, Binding] | None = None
+    for order in _list_orders(len(shape)):
+        if len(native.shape) != len(shape) or tuple(shape[axis] for axis in order) != native.shape:
+            continue
+        binding = Binding(name=spec.name, native=native, permutation=None if order == tuple(sorted(order)) else order)
+        deviation = _deviate(expected, [from_native(array, binding, spec) for array in found])
+        if best is None or deviation < best[0]:
+            best = (deviation, binding)
+    if best is None or best[0] > _LEEWAY:
+        problem = f"onnx2tf made the output {spec} into {native}, and in no order of axes does that give the source's answers"
+        raise ConversionError("tflite", problem, "Leave this format out with --to.")
+    return best[1]
+
+
+def _list_orders(rank: int) -> Iterator[tuple[int, ...]]:
+    same = tuple(range(rank))
+    yield same
+    channels_last = (0, *range(2, rank), 1)
+    if rank > 2:
+        yield channels_last
+    if rank <= _MAX_RANK:
+        yield from (order for order in permutations(same) if order not in (same, channels_last))
+
+
+def _deviate(expected: list[Array], found: list[Array]) -> float:
+    """The largest deviation as a share of the expected range; infinity where one of the two is not finite alone."""
+    wanted, given = np.stack(expected).astype(np.float64), np.stack(found).astype(np.float64)
+    reach = float(np.ptp(wanted[np.isfinite(wanted)])) if np.isfinite(wanted).any() else 0.0
+    difference = np.abs(np.where(wanted == given, 0.0, wanted - given))
+    worst = float(difference.max(initial=0.0))
+    return worst / (reach or 1.0) if math.isfinite(worst) else math.inf

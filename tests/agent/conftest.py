@@ -1,0 +1,190 @@
+"""Real, small parts for the agent's tests: the digits model as a bundle, its releases, and models in memory."""
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime, timezone
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edgekit.arrays import Array
+from edgekit.artifacts import Artifact, FileEntry, bind_identically
+from edgekit.bundles import MANIFEST, open_bundle
+from edgekit.files import digest_bytes
+from edgekit.golden import GoldenSamples
+from edgekit.manifest import Lineage, Manifest, Parity, Tolerance, Variant
+from edgekit.releases.publishing import publish_release
+from edgekit.runtimes.memory import MemoryModel, MemoryRuntime
+from edgekit.runtimes.onnx_runtime import OnnxRuntime
+from edgekit.runtimes.sessions import open_session
+from edgekit.signing import new_keys
+from edgekit.targets import Hardware
+from edgekit.tensors import TensorSpec
+from edgekit_agent.inventory import Machine
+from edgekit_agent.serving import LiveModel, ModelInfo
+
+EXAMPLE = Path(__file__).parents[2] / "examples" / "digits"
+SPECS = (TensorSpec(name="image", dtype="float32", shape=("batch", 1, 8, 8)),), (TensorSpec(name="logits", dtype="float32", shape=("batch", 10)),)
+
+BundleMaker = Callable[..., Path]
+
+
+def _write(root: Path, path: str, data: bytes) -> FileEntry:
+    (root / path).parent.mkdir(parents=True, exist_ok=True)
+    (root / path).write_bytes(data)
+    return FileEntry(path=path, digest=digest_bytes(data), length=len(data))
+
+
+def _make_variant(root: Path, variant_id: str, data: bytes, tolerance: float) -> Variant:
+    kind, _, precision = variant_id.partition("-")
+    inputs, outputs = map(bind_identically, SPECS)
+    return Variant(
+        id=variant_id,
+        format=kind,
+        precision=precision,
+        files=(_write(root, f"variants/{variant_id}/model.{kind}", data),),
+        inputs=inputs,
+        outputs=outputs,
+        parity=Parity(max_abs=0.0, mean_abs=0.0, n=32),
+        tolerance=Tolerance(max_abs=tolerance, mean_abs=tolerance, top1_agreement=0.9),
+    )
+
+
+@pytest.fixture(scope="session")
+def samples() -> Array:
+    """32 of the digits' images, float32 (32, 1, 8, 8)."""
+    images: Array = np.load(EXAMPLE / "calibration.npz")["image"][:32]
+    return images
+
+
+@pytest.fixture(scope="session")
+def answers(samples: Array) -> Array:
+    """What the digits model says to *samples*, float32 (32, 10)."""
+    native = OnnxRuntime().open(EXAMPLE / "digits.onnx", 1)
+    logits = native.run([samples])[0]
+    native.close()
+    return logits
+
+
+@pytest.fixture
+def make_bundle(tmp_path: Path, samples: Array, answers: Array) -> BundleMaker:
+    """Makes a bundle of the digits model; with *betrayed*, its golden samples hold another model's answers."""
+
+    def make(
+        directory: str = "bundle", *, name: str = "digits", betrayed: bool = False, variants: tuple[str, ...] = ("onnx-fp32",), seed: int = 0
+    ) -> Path:
+        root = tmp_path / directory
+        # Bytes behind the model make another file of the same model: ONNX readers pass over an unknown field.
+        model = (EXAMPLE / "digits.onnx").read_bytes() + b"\xfa\x01\x08" + seed.to_bytes(8, "little")
+        outputs = np.roll(answers, 1, axis=1) if betrayed else answers
+        golden = GoldenSamples({"image": samples}, {"logits": outputs})
+        manifest = Manifest(
+            name=name,
+            inputs=SPECS[0],
+            outputs=SPECS[1],
+            golden=_write(root, "golden.npz", golden.encode()),
+            golden_origin="calibration",
+            variants=tuple(_make_variant(root, one, model, 1e-3) for one in variants),
+            lineage=Lineage(source="digits.onnx", source_format="onnx", source_digest=digest_bytes(model), source_size=len(model)),
+        )
+        (root / MANIFEST).write_bytes(manifest.encode())
+        return root
+
+    return make
+
+
+class Publisher:
+    """Publishes bundles into one repository with keys of its own."""
+
+    def __init__(self, root: Path) -> None:
+        self.repository = root / "releases"
+        self.keys = root / "keys"
+        new_keys(self.keys)
+
+    def publish(self, bundle: Path, version: str) -> None:
+        publish_release(open_bundle(bundle), version, self.repository, self.keys, datetime.now(timezone.utc))
+
+    def blob_of(self, bundle: Path) -> Path:
+        """Where the repository has the model of *bundle*."""
+        digest = open_bundle(bundle).manifest.variants[0].files[0].digest
+        return self.repository / "blobs" / "sha256" / digest.removeprefix("sha256:")
+
+
+@pytest.fixture
+def publisher(tmp_path: Path) -> Publisher:
+    return Publisher(tmp_path / "publisher")
+
+
+@pytest.fixture
+def machine() -> Machine:
+    """A device of which only ONNX Runtime is known to be installed."""
+    return Machine(Hardware(machine="test", arch="x86_64"), {"onnxruntime": OnnxRuntime()})
+
+
+X, Y = (TensorSpec(name=name, dtype="float32", shape=("n",)) for name in "xy")
+
+
+@pytest.fixture
+def make_live() -> Callable[..., LiveModel]:
+    """Makes a live model in memory that adds *addend* to x, whose *function* may be another."""
+
+    def make(addend: float = 1.0, *, name: str = "adder", version: str = "1.0.0", queue: int = 16, function=None) -> LiveModel:
+        add = function or (lambda inputs: [inputs[0] + np.float32(addend)])
+        path = Path("model")
+        entry = FileEntry(path="model", digest=digest_bytes(b""), length=0)
+        artifact = Artifact(format="memory", files=(entry,), inputs=bind_identically((X,)), outputs=bind_identically((Y,)))
+        session = open_session(path, artifact, (X,), (Y,), MemoryRuntime({path: MemoryModel((X,), (Y,), add)}))
+        info = ModelInfo(
+            name=name,
+            version=version,
+            release=f"{name}@{version}",
+            digest=digest_bytes(b""),
+            variant="memory-fp32",
+            format="memory",
+            precision="fp32",
+            runtime="memory",
+            runtime_version="1",
+            inputs=(X,),
+            outputs=(Y,),
+        )
+        return LiveModel(info, session, queue)
+
+    return make
+
+
+@pytest.fixture
+def running() -> Callable[..., object]:
+    """Runs something with run(stop, announce) on a thread, and gives its address and models once it says them."""
+
+    @contextmanager
+    def run(server: object) -> Iterator[tuple[str, list[ModelInfo]]]:
+        stop, up = threading.Event(), threading.Event()
+        told: list[object] = []
+
+        def announce(address: object, models: object) -> None:
+            told.extend((str(address), models))
+            up.set()
+
+        def work() -> None:
+            try:
+                server.run(stop, announce)  # type: ignore[attr-defined]
+            except BaseException as error:
+                told.append(error)
+                raise
+            finally:
+                up.set()
+
+        thread = threading.Thread(target=work)
+        thread.start()
+        try:
+            assert up.wait(30)
+            assert len(told) == 2, told
+            yield told[0], told[1]
+        finally:
+            stop.set()
+            thread.join(30)
+            assert not thread.is_alive()
+
+    return run

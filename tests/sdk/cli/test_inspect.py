@@ -1,0 +1,91 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from edgekit.cli.inspect import inspect
+from edgekit.cli.main import run_command
+
+ROOT = Path(__file__).parents[3]
+DIGITS = ROOT / "examples" / "digits" / "digits.onnx"
+SCHEMA = ROOT / "docs" / "reference" / "manifest.schema.json"
+
+
+def run(*argv):
+    with pytest.raises(SystemExit) as stop:
+        run_command(inspect, [str(word) for word in argv], program="edgekit inspect")
+    return stop.value.code
+
+
+def test_a_model_is_described(capsys):
+    """The table of a model file has its format, tensors, operators and digest."""
+    assert run(DIGITS) == 0
+    printed = capsys.readouterr().out
+    for expected in ("onnx", "image: float32[batch, 1, 8, 8]", "logits: float32[batch, 10]", "3 Conv", "sha256:"):
+        assert expected in printed
+
+
+def test_a_models_json_is_its_description(capsys):
+    """--json prints the description and nothing else on stdout."""
+    pytest.importorskip("onnx")
+    assert run(DIGITS, "--json") == 0
+    description = json.loads(capsys.readouterr().out)
+    assert description["size"] == DIGITS.stat().st_size
+    assert description["operators"]["Conv"] == 3
+
+
+def test_a_bundle_is_verified_and_told(small_bundle, capsys):
+    """The table of a bundle has its digest, variants, tolerances and lineage."""
+    assert run(small_bundle.root) == 0
+    printed = capsys.readouterr().out
+    for expected in (small_bundle.digest, "onnx-fp32", "openvino-int8", "digits.onnx", "32, synthetic", "No default for"):
+        assert expected in printed
+
+
+def test_a_bundles_json_is_its_manifest(small_bundle, capsys):
+    """--json prints the manifest's fields at the top, its digest, and in each variant whether it is the default here."""
+    assert run(small_bundle.root / "manifest.json", "--json") == 0
+    record = json.loads(capsys.readouterr().out)
+    assert record["digest"] == small_bundle.digest
+    assert {"name", "variants", "skipped", "lineage", "defaults"} <= set(record)
+    assert [variant["default"] for variant in record["variants"]] == [False, False]
+
+
+def test_one_flipped_byte_is_refused(small_bundle, capsys):
+    """A bundle of which one byte changed ends with code 4 and shows nothing of it."""
+    path = small_bundle.root / "variants" / "openvino-int8" / "model.bin"
+    data = bytearray(path.read_bytes())
+    data[0] ^= 1
+    path.write_bytes(data)
+    assert run(small_bundle.root) == 4
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert "model.bin" in captured.err
+
+
+@pytest.mark.parametrize("name", ["missing.onnx", "README.md", "sdk"])
+def test_what_is_no_model_is_refused(name, capsys):
+    """A path with nothing, text or another directory ends with code 2 and names the path."""
+    assert run(ROOT / name) == 2
+    assert name in capsys.readouterr().err
+
+
+def test_no_path_is_wrong_use(capsys):
+    """Without a path the command says what it needs."""
+    assert run() == 2
+    assert "PATH" in capsys.readouterr().err
+
+
+def test_the_schema_in_the_documentation_is_up_to_date(capsys):
+    """docs/reference/manifest.schema.json is what edgekit inspect --schema prints."""
+    assert run("--schema") == 0
+    assert SCHEMA.read_text(encoding="utf-8") == capsys.readouterr().out
+
+
+def test_the_schema_describes_manifests(make_manifest):
+    """A manifest's JSON is valid under the schema in the documentation, and one without its variants is not."""
+    jsonschema = pytest.importorskip("jsonschema")
+    validator = jsonschema.Draft202012Validator(json.loads(SCHEMA.read_text(encoding="utf-8")))
+    record = json.loads(make_manifest().encode())
+    assert list(validator.iter_errors(record)) == []
+    assert list(validator.iter_errors(record | {"variants": []}))

@@ -1,0 +1,63 @@
+"""What only ONNX files have: strings, sequences, operators of any domain."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edgekit.errors import InputError
+from edgekit.runtimes.onnx_runtime import OnnxRuntime
+
+pytestmark = pytest.mark.skipif(OnnxRuntime().find_version() is None, reason="onnxruntime is not installed in this environment")
+DATA = Path(__file__).with_name("data")
+
+
+def test_strings_are_bytes_on_both_sides():
+    """Bytes given come back as bytes, and are never taken for their Python spelling."""
+    session = OnnxRuntime().open(DATA / "strings.onnx", 1)
+    assert session.inputs[0].dtype == session.outputs[0].dtype == "bytes"
+    for given in (np.array(["ü".encode(), b"two"], object), np.array(["ü", "two"])):
+        assert session.run([given])[0].tolist() == ["ü".encode(), b"two"]
+
+
+def test_bytes_that_are_no_text_are_refused():
+    """Bytes that are not UTF-8 cannot be an ONNX string, and are refused."""
+    session = OnnxRuntime().open(DATA / "strings.onnx", 1)
+    with pytest.raises(InputError, match=r"strings\.onnx"):
+        session.run([np.array([b"\xff\xfe"], object)])
+
+
+def test_a_size_without_a_name_gets_one_of_its_own():
+    """Unnamed sizes of two tensors get different names, since equal names would mean equal sizes."""
+    session = OnnxRuntime().open(DATA / "strings.onnx", 1)
+    assert session.inputs[0].shape == ("input0_dim0",)
+    assert session.outputs[0].shape == ("output0_dim0",)
+
+
+def test_an_output_that_is_no_tensor_is_refused():
+    """A model that gives a sequence is refused, and the message names the output."""
+    with pytest.raises(InputError, match=r"sequence\.onnx.*'parts' is a seq"):
+        OnnxRuntime().open(DATA / "sequence.onnx", 1)
+
+
+def test_an_operator_that_is_lacking_is_named():
+    """A model with an operator that the runtime lacks is refused, and the message names the operator."""
+    with pytest.raises(InputError, match=r"lacking\.onnx.*Shimmer"):
+        OnnxRuntime().open(DATA / "lacking.onnx", 1)
+
+
+def test_external_data_stays_beside_the_file(tmp_path):
+    """A model whose weights point out of its directory is refused."""
+    onnx = pytest.importorskip("onnx")
+    secret = tmp_path / "secret"
+    secret.write_bytes(np.zeros(6, np.float32).tobytes())
+    model = onnx.load(DATA / "affine.onnx")
+    weights = model.graph.initializer[0]
+    weights.ClearField("raw_data")
+    weights.data_location = onnx.TensorProto.EXTERNAL
+    weights.external_data.add(key="location", value="../secret")
+    inside = tmp_path / "inside"
+    inside.mkdir()
+    (inside / "model.onnx").write_bytes(model.SerializeToString())
+    with pytest.raises(InputError, match=r"model\.onnx"):
+        OnnxRuntime().open(inside / "model.onnx", 1)
