@@ -107,13 +107,12 @@ class Agent:
             thread.join(STOP_S)
 
     def _find_expected(self) -> set[str]:
-        installed = {model for model in self._slots.list_models() if self._slots.read_slots(model).active is not None}
-        return installed | {model.name for model in self._config.models}
+        return {*self._slots.list_models(), *(model.name for model in self._config.models)}
 
     def _recover(self) -> None:
         try:
             with self._slots.locking():
                 self._slots.clean(keep_partial=True)
         except DeviceError as error:
-            # Nothing there is needed to serve: an installation under way cleans up itself.
+            # Nothing there is in the way of serving, and an installation under way cleans up itself.
             log.warning("leftovers were not removed: %s", error)

@@ -96,8 +96,7 @@ def install(  # noqa: PLR0913 - one argument for each option
 @_state
 @_json
 def run(*, config_path: Path, state: Path | None, as_json: bool) -> None:
-    """Serve what is installed, and install what agent.toml names, until a signal says to stop.
-    """
+    """Serve what is installed, and install what agent.toml names, until a signal says to stop."""
     from edgekit_agent.agent import Agent
     from edgekit_agent.config import find_state, load_config
     from edgekit_agent.inventory import find_machine

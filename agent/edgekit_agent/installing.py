@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgekit.bundles import VerifiedBundle
-from edgekit.errors import InputError, TransferError, TrustError
+from edgekit.errors import DeviceError, InputError, TransferError, TrustError
 from edgekit.manifest import Manifest, Parity
 from edgekit.releases.client import Progress, ReleaseClient
 from edgekit.releases.versions import parse_reference
@@ -71,10 +71,17 @@ class Installer:
             except TransferError:
                 raise
             except BaseException:
-                self._slots.clean()
+                self._tidy()
                 raise
-            self._slots.clean()
+            self._tidy()
             return installation
+
+    def _tidy(self) -> None:
+        """Remove what no slot needs. Whether that can be done decides nothing about the installation."""
+        try:
+            self._slots.clean()
+        except DeviceError as error:
+            log.warning("leftovers were not removed: %s", error)
 
     def _install(self, order: Order, progress: Progress | None) -> Installation:
         reference = parse_reference(order.release)

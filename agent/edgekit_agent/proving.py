@@ -7,7 +7,7 @@ from edgekit.errors import GateRefused, ParityError
 from edgekit.manifest import Parity, Variant
 from edgekit.parity import answer_samples, check_parity
 from edgekit.runtimes.base import Runtime
-from edgekit.runtimes.sessions import InferenceSession, open_session
+from edgekit.runtimes.sessions import InferenceSession, open_variant
 
 _REMEDY = "Nothing was changed. Take another variant with --variant, or another release; edgekit inspect lists them."
 
@@ -29,7 +29,7 @@ def open_proven(bundle: VerifiedBundle, variant: Variant, runtime: Runtime, thre
         GateRefused: its answers differ from the source model's by more than its tolerance.
         InputError: the file is not a model that the runtime loads, or the golden samples do not fit it.
     """
-    session = open_session(bundle.path_of(variant), variant, bundle.manifest.inputs, bundle.manifest.outputs, runtime, threads)
+    session = open_variant(bundle, variant, runtime, threads)
     try:
         return ProvenSession(session, _prove(session, bundle, variant))
     except BaseException:

@@ -72,12 +72,14 @@ class SlotStore:
         return sorted(path.parent.name for path in self._models.glob("*/slots.json"))
 
     def read_slots(self, model: str) -> ModelSlots:
-        """The slots of *model*; all empty where nothing was ever installed."""
+        """The slots of *model*, all empty where nothing was ever installed; DeviceError where they cannot be read."""
         path = self._slots_path(model)
         try:
             return ModelSlots.decode(path.read_bytes(), str(path))
         except FileNotFoundError:
             return ModelSlots()
+        except InputError as error:
+            raise DeviceError(path, error.problem, "The disk may be failing. Remove this file, and install the release again.") from error
         except OSError as error:
             raise DeviceError(path, f"it cannot be read: {error.strerror}", "Check who may read the state directory.") from error
 
@@ -135,6 +137,9 @@ class SlotStore:
         """Remove what a crash left in staging, and every release and blob that no slot needs. The caller holds the lock.
 
         *keep_partial* leaves downloads that broke off, so that the next attempt goes on from there.
+
+        Raises:
+            DeviceError: some slots cannot be read, so that nobody knows what they need; nothing was removed.
         """
         held = [one for model in self.list_models() for one in self.read_slots(model).held]
         needed = {name_blob(entry.digest) for one in held for entry in self._needed_files(one)}

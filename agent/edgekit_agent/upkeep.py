@@ -29,18 +29,26 @@ class SlotFollower:
         self._config = config
         self._serving = serving
         self._seen: dict[str, Installed] = {}
+        self._told: dict[str, str] = {}
 
     def follow(self) -> None:
-        """Swap in each active release that was not looked at before. One that cannot be loaded is logged, once."""
+        """Swap in each active release that was not looked at before. What stands in the way of one is logged, once."""
         for model in self._slots.list_models():
-            active = self._slots.read_slots(model).active
-            if active is None or active == self._seen.get(model):
-                continue
-            self._seen[model] = active
             try:
-                self._load(model, active)
+                self._follow(model)
             except EdgekitError as error:
-                log.warning("%s cannot be served: %s", active.release, error)
+                self._tell(model, str(error))
+
+    def _follow(self, model: str) -> None:
+        active = self._slots.read_slots(model).active
+        if active is not None and active != self._seen.get(model):
+            self._seen[model] = active
+            self._load(model, active)
+
+    def _tell(self, model: str, problem: str) -> None:
+        if self._told.get(model) != problem:
+            self._told[model] = problem
+            log.warning("model %s is not brought up to date: %s", model, problem)
 
     def forget(self, model: str) -> None:
         """Look at *model* again, as after a new installation of the same release."""
@@ -82,14 +90,19 @@ class Upkeep:
         """Keep at it until *stop* is set. *served* is what needs no installing."""
         pending = [Pending(settings) for settings in self._config.models if not is_served(settings, served)]
         while not stop.is_set():
-            for one in [one for one in pending if one.due <= time.monotonic()]:
-                if self._try(one, stop):
-                    pending.remove(one)
             try:
-                self._follower.follow()
-            except EdgekitError as error:
-                log.warning("the slots cannot be read: %s", error)
+                self._turn(pending, stop)
+            except Exception:
+                # Serving must outlive a fault in here, and the next turn may be a better one.
+                log.exception("upkeep failed; it goes on in %g s", self._poll_s)
+                stop.wait(self._poll_s)
             stop.wait(TICK_S)
+
+    def _turn(self, pending: list[Pending], stop: threading.Event) -> None:
+        for one in [one for one in pending if one.due <= time.monotonic()]:
+            if self._try(one, stop):
+                pending.remove(one)
+        self._follower.follow()
 
     def _try(self, pending: Pending, stop: threading.Event) -> bool:
         """Install one release; whether it is done with, for good or because another attempt could not help."""

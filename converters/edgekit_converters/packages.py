@@ -10,7 +10,7 @@ def find_missing(*packages: str) -> str | None:
     missing = [package for package in packages if find_package_version(package) is None]
     if not missing:
         return None
-    return f"{' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} not installed here. Install them: pip install 'edgekit[convert]'."
+    return f"{' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} not installed here. Run: pip install 'edgekit[convert]'."
 
 
 def list_versions(*packages: str) -> dict[str, str]:

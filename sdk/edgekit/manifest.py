@@ -1,6 +1,7 @@
 """What a bundle says of itself: its variants, what was measured of each, and where they came from."""
 
-from typing import Annotated, Literal
+from inspect import cleandoc
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta
@@ -193,7 +194,15 @@ def decode_manifest(data: bytes, subject: str = "manifest.json") -> Manifest:
 
 def manifest_schema() -> dict[str, object]:
     """The JSON Schema (draft 2020-12) of ``manifest.json``."""
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "edgekit manifest", **msgspec.json.schema(Manifest)}
+    schema = _clean_descriptions(msgspec.json.schema(Manifest))
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "edgekit manifest", **schema}
+
+
+def _clean_descriptions(schema: Any) -> Any:
+    """*schema* without the indentation of docstrings, which Python takes away itself only from 3.13 on."""
+    if isinstance(schema, dict):
+        return {key: cleandoc(item) if key == "description" and isinstance(item, str) else _clean_descriptions(item) for key, item in schema.items()}
+    return [_clean_descriptions(item) for item in schema] if isinstance(schema, list) else schema
 
 
 def _check_unique(kind: str, values: list[str]) -> None:

@@ -194,7 +194,7 @@ def _figure_latency(scene: Scene) -> Html:
 
 def _explain_alone(scene: Scene) -> str:
     if scene.default.id == REFERENCE:
-        return "The plain fp32 ONNX is itself the default: nothing else within the bound is faster here."
+        return "This is the plain fp32 ONNX itself: nothing else in the bundle is faster here."
     return f"{REFERENCE} was not measured, so there is nothing to hold it against."
 
 

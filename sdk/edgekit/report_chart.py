@@ -20,7 +20,7 @@ INK, FAINT, GRID = "#1d2733", "#5c6b7a", "#e6eaef"
 
 #: The plot's size in pixels for which labels are placed; narrower pages show none and leave them to the table.
 WIDTH, HEIGHT = 980, 400
-LARGEST, SMALLEST = 46, 12
+LARGEST, SMALLEST = 40, 12
 _LINE, _LETTER = 18, 7.4
 
 
@@ -153,7 +153,7 @@ def _trace(format: str, pairs: Sequence[tuple[Point, float]], points: Sequence[P
             "size": [_diameter(point, points) for point in mine],
             "symbol": symbol,
             "color": colour,
-            "opacity": 0.82,
+            "opacity": 0.78,
             "line": {"color": [INK if point.is_default else "#ffffff" for point in mine], "width": [3 if point.is_default else 1 for point in mine]},
         },
         "text": [_describe(point) for point in mine],
@@ -198,9 +198,9 @@ def _lay_out(points: Sequence[Point], across: Scale, up: Scale, metric: str | No
 
 
 def _latency_ticks(scale: Scale) -> list[float]:
-    """The values 1, 2 and 5 of each decade on the axis, and every tenth of one where it spans too little for three of them."""
+    """Round values of each decade on the axis: the coarsest of four sets that puts three on it, else the finest."""
     decades = range(math.floor(scale.low), math.ceil(scale.high) + 1)
-    for digits in ((1, 2, 5), (1, 1.5, 2, 3, 4, 5, 6, 8), tuple(digit / 10 for digit in range(10, 100))):
+    for digits in ((1, 2, 5), (1, 1.5, 2, 3, 4, 5, 6, 8), [half / 2 for half in range(2, 20)], [tenth / 10 for tenth in range(10, 100)]):
         ticks = [digit * 10.0**decade for decade, digit in product(decades, digits) if scale.low <= math.log10(digit) + decade <= scale.high]
         if len(ticks) >= 3:
             break
@@ -257,7 +257,7 @@ def _draw_label(point: Point, height: float, bubble: Box, box: Box) -> dict[str,
         "arrowcolor": "#9aa7b4",
         "standoff": round(bubble.width / 2),
         "font": {"size": 13, "color": INK},
-        "bgcolor": "rgba(255,255,255,0.75)",
+        "bgcolor": "rgba(255,255,255,0.85)",
         "borderpad": 1,
     }
 

@@ -92,7 +92,7 @@ def test_what_is_no_address_is_refused(text):
 @pytest.mark.parametrize("text", ["0.0.0.0:80", "[::]:80", "192.168.1.5:80", "device.local:80"])
 def test_other_machines_are_not_let_in(text):
     """Without encryption and passwords nothing listens beyond loopback."""
-    with pytest.raises(InputError, match="--http: .*neither encryption nor passwords"):
+    with pytest.raises(InputError, match=r"--http: .*neither encryption nor passwords"):
         parse_address(text, "--http")
 
 

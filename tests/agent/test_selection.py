@@ -93,7 +93,7 @@ def test_a_wanted_variant_overrules_the_choice():
 
 def test_an_unknown_wanted_variant_is_refused_with_those_that_exist():
     """A mistyped variant is bad input."""
-    with pytest.raises(UnknownName, match="onnx-fp16.*Known here: onnx-fp32, onnx-int8"):
+    with pytest.raises(UnknownName, match=r"onnx-fp16.*Known here: onnx-fp32, onnx-int8"):
         choose_variant(MANIFEST, "x86-64", ALL, "onnx-fp16")
 
 

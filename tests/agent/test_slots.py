@@ -207,17 +207,19 @@ def test_a_crash_at_any_moment_leaves_the_old_release_or_the_new(store, make_bun
 
 def test_two_installers_do_not_collide(store):
     """While one holds the lock, another is refused and told why; then it is free again."""
-    with store.locking():
-        with pytest.raises(DeviceError, match="at work"), SlotStore(store.root).locking():
-            pass
+    with store.locking(), pytest.raises(DeviceError, match="at work"), SlotStore(store.root).locking():
+        pass
     with store.locking():
         pass
 
 
-def test_damaged_slots_are_refused_by_name(store):
-    """A slots.json that is no record is not taken for an empty one."""
-    path = store.root / "models" / "digits" / "slots.json"
-    path.parent.mkdir(parents=True)
-    path.write_text("{")
-    with pytest.raises(InputError, match=r"slots\.json"):
+def test_damaged_slots_are_refused_by_name(store, make_bundle):
+    """A slots.json that is no record is not taken for an empty one, and nothing is removed that it may need."""
+    adopt(store, make_bundle(), "digits@1.0.0")
+    (store.root / "models" / "digits" / "slots.json").write_text("{")
+    before = list_files(store.root)
+    with pytest.raises(DeviceError, match=r"slots\.json.*Remove this file"):
         store.read_slots("digits")
+    with store.locking(), pytest.raises(DeviceError):
+        store.clean()
+    assert list_files(store.root) == before

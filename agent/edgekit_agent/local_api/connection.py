@@ -16,6 +16,7 @@ _BUFFER = 64 << 10
 _KEPT_BODY = 4 << 20
 #: What is sent in one piece with the head, since a second packet costs more than a copy.
 _JOINED = 64 << 10
+_MOMENT_S = 0.1
 
 
 @dataclass(frozen=True)
@@ -180,8 +181,14 @@ class Connection:
 
 
 def turn_away(client: socket.socket) -> None:
-    """Tell *client* that there is no room for it, and close."""
+    """Tell *client* that there is no room for it, and close.
+
+    The thread that accepts connections does this, so it waits but a moment for what the client sends, that it may see
+    the refusal and not a reset.
+    """
     response = error_response(HTTPStatus.SERVICE_UNAVAILABLE, "too many connections are open; close some, or try again in a second")
     with client, suppress(OSError):
-        client.settimeout(0)
+        client.settimeout(_MOMENT_S)
         client.sendall(encode_head(response, keep_alive=False) + b"".join(response.pieces))
+        client.shutdown(socket.SHUT_WR)
+        client.recv(_BUFFER)

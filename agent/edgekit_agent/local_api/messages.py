@@ -4,6 +4,7 @@ Clauses are those of RFC 9110 (semantics) and RFC 9112 (HTTP/1.1).
 """
 
 import contextlib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -15,6 +16,8 @@ from edgekit.errors import WireError
 #: The most that a request line and its headers may take, in bytes.
 MAX_HEAD = 16 << 10
 _END = b"\r\n\r\n"
+#: What may be a method at all: a token and a space (RFC 9112, section 3).
+_METHOD = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+ ")
 
 
 class MessageRefused(WireError):
@@ -96,6 +99,8 @@ class HeadParser:
             with contextlib.suppress(httptools.HttpParserUpgrade):
                 self._parser.feed_data(piece)
         except httptools.HttpParserInvalidMethodError as error:
+            if _METHOD.match(piece) is None:
+                raise MessageRefused(HTTPStatus.BAD_REQUEST, "it is not HTTP/1.1") from error
             raise MessageRefused(HTTPStatus.NOT_IMPLEMENTED, "its method is not one of HTTP's") from error
         except httptools.HttpParserError as error:
             raise MessageRefused(HTTPStatus.BAD_REQUEST, f"it is not HTTP/1.1: {error}") from error

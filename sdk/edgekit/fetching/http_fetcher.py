@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 import urllib3
-from urllib3.exceptions import HTTPError
+from urllib3.exceptions import HTTPError, MaxRetryError
 from urllib3.response import BaseHTTPResponse
 
 from edgekit.errors import SourceMissing, TransferError
@@ -85,6 +85,9 @@ class HttpFetcher:
             finally:
                 # What was read to its end has given its connection back already, and closing it then does nothing.
                 response.close()
+        except MaxRetryError as error:
+            # urllib3 was allowed no retry: what it says about retries is of no use, and the reason is.
+            raise _Broken(str(error.reason)) from error
         except HTTPError as error:
             raise _Broken(str(error)) from error
 

@@ -46,6 +46,8 @@ class TrustStore:
             TrustError: it is not a root that signs itself, or another one is trusted already.
         """
         _check_root(root, subject)
+        if self._is_successor(root):
+            return digest_bytes(root)
         if self.is_pinned and self.read_root() != root:
             raise TrustError(
                 self.directory,
@@ -54,6 +56,10 @@ class TrustStore:
             )
         write_file(self.directory / _PINNED, root)
         return digest_bytes(root)
+
+    def _is_successor(self, root: bytes) -> bool:
+        """Whether *root* is one to which the pinned root has led already; python-tuf keeps each that it verified."""
+        return self.is_pinned and any(path.read_bytes() == root for path in self.directory.glob("root_history/*.root.json"))
 
     def list_releases(self) -> tuple[Release, ...]:
         """The releases in the newest targets metadata that was verified."""

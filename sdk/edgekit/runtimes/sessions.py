@@ -8,7 +8,9 @@ import numpy as np
 
 from edgekit.arrays import Array, Arrays
 from edgekit.artifacts import Artifact
+from edgekit.bundles import VerifiedBundle
 from edgekit.errors import InputError
+from edgekit.manifest import Variant
 from edgekit.runtimes.base import NativeSession, Runtime
 from edgekit.runtimes.borders import from_native, to_native
 from edgekit.tensors import Binding, TensorSpec
@@ -147,3 +149,8 @@ def open_session(
     except BaseException:
         native.close()
         raise
+
+
+def open_variant(bundle: VerifiedBundle, variant: Variant, runtime: Runtime, threads: int = 1) -> InferenceSession:
+    """Load *variant* of *bundle* in *runtime*, to be seen as the bundle's model."""
+    return open_session(bundle.path_of(variant), variant, bundle.manifest.inputs, bundle.manifest.outputs, runtime, threads)

@@ -131,6 +131,20 @@ def test_the_first_root_is_pinned_when_asked(publish, small_bundle, location, re
     assert [one.reference for one in client.list_releases()] == [DIGITS]
 
 
+def test_a_newer_root_of_the_same_publisher_may_be_given(publish, small_bundle, repository, keys, now, make_client):
+    """Once the pinned root has led to a newer one, that one is known too, and trust still begins where it began."""
+    publish(small_bundle, at=now - timedelta(days=200))
+    renewed = refresh_repository(repository, keys, now).renewed
+    assert "root" in renewed
+    newer = (repository / "metadata" / "2.root.json").read_bytes()
+    client = make_client()
+    with pytest.raises(TrustError, match="another publisher"):
+        client.trust_root(newer)
+    client.refresh()
+    assert client.trust_root(newer) == digest_bytes(newer)
+    assert client.pin_first_root() == digest_bytes((repository / "metadata" / "1.root.json").read_bytes())
+
+
 def test_what_is_local_is_known(repository):
     """A directory and a file: address are local, and a server is not."""
     locations = [str(repository), repository.as_uri(), "http://127.0.0.1/"]
