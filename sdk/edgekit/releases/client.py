@@ -6,6 +6,7 @@ from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime, timezone
 from pathlib import Path
 
+from securesystemslib.signer import Key
 from tuf.api.metadata import TargetFile
 from tuf.ngclient import Updater
 
@@ -15,8 +16,9 @@ from edgekit.fetching.base import Fetcher
 from edgekit.fetching.locations import choose_fetcher, find_base_url, find_directory
 from edgekit.files import naming_disk_errors, sync_tree
 from edgekit.manifest import Manifest, decode_manifest
+from edgekit.releases.director_keys import MAX_BYTES, decode_keys
 from edgekit.releases.downloads import Downloads
-from edgekit.releases.layout import METADATA, TARGETS, TIMESTAMP, name_metadata, name_target
+from edgekit.releases.layout import DIRECTOR_KEYS, METADATA, TARGETS, TIMESTAMP, name_metadata, name_target
 from edgekit.releases.metadata import read_release
 from edgekit.releases.refusals import naming_refusals
 from edgekit.releases.trust import TrustStore
@@ -100,6 +102,22 @@ class ReleaseClient:
         """The manifest of a release, verified; raises as fetch_release does."""
         with tempfile.TemporaryDirectory() as scratch:
             return self._fetch_manifest(reference, Path(scratch))[0]
+
+    def read_director_keys(self) -> list[Key]:
+        """The public keys of the director whose desired states devices obey, as of now; raises as refresh does.
+
+        Raises:
+            InputError: the repository names no director.
+        """
+        updater = self._update()
+        target = updater.get_targetinfo(DIRECTOR_KEYS)
+        if target is None:
+            raise InputError(self.location, "it names no director, so there is no fleet behind it", "Make one with edgekit fleet init.")
+        if target.length > MAX_BYTES:
+            raise TrustError(DIRECTOR_KEYS, f"it has {target.length} bytes, and {MAX_BYTES} is the most", "Ask its publisher.")
+        with tempfile.TemporaryDirectory() as scratch, self._refusing(DIRECTOR_KEYS):
+            path = updater.download_target(target, str(Path(scratch) / "keys.json"))
+            return decode_keys(Path(path).read_bytes(), f"{DIRECTOR_KEYS} of {self.location}")
 
     def fetch_release(self, reference: ReleaseReference, directory: Path, choose: Choose, progress: Progress | None = None) -> VerifiedBundle:
         """Fetch a release into *directory*: its manifest, its golden samples, and the variants that *choose* names.

@@ -3,6 +3,7 @@
 ``metadata/``: TUF metadata, each version under its own name but the timestamp (TUF specification, section 6.2,
 "Consistent snapshots"). ``targets/<name>/<version>/<sha256>.manifest.json``: a release's manifest, which is the TUF target
 ``<name>/<version>/manifest.json``. ``blobs/sha256/<hex>``: every file that a manifest lists, once, whichever releases share it.
+``targets/director/<sha256>.keys.json``: the public keys of the fleet's director, the TUF target ``director/keys.json``.
 """
 
 from pathlib import PurePosixPath
@@ -16,6 +17,8 @@ METADATA = "metadata"
 TARGETS = "targets"
 BLOBS = "blobs/sha256"
 TIMESTAMP = f"{METADATA}/timestamp.json"
+#: The TUF target with the keys that sign what devices should have. A release's has three parts, so none can take its name.
+DIRECTOR_KEYS = "director/keys.json"
 
 
 def name_metadata(role: str, version: int) -> str:
@@ -31,6 +34,12 @@ def name_blob(digest: str) -> str:
 def name_target(reference: ReleaseReference) -> str:
     """The TUF target of a release."""
     return f"{reference.name}/{reference.version}/{MANIFEST}"
+
+
+def name_target_file(path: str, digest: str) -> str:
+    """Where the bytes with *digest* of the TUF target *path* lie: the name that a consistent snapshot gives (specification, section 6.2)."""
+    place = PurePosixPath(path)
+    return f"{TARGETS}/{place.with_name(f'{name_blob(digest)}.{place.name}')}"
 
 
 def read_target(path: str) -> ReleaseReference | None:

@@ -53,11 +53,15 @@ def is_due(signed: Signable, now: datetime) -> bool:
 
 def add_release(targets: Targets | None, release: Release, now: datetime) -> Targets:
     """*targets* with *release* among them; None is the state before the first release."""
-    path = name_target(release.reference)
-    entry = TargetFile(release.length, {"sha256": release.digest.removeprefix("sha256:")}, path)
+    entry = TargetFile(release.length, {"sha256": release.digest.removeprefix("sha256:")}, name_target(release.reference))
     entry.unrecognized_fields["custom"] = {"name": release.name, "version": release.version}
+    return add_target(targets, entry, now)
+
+
+def add_target(targets: Targets | None, entry: TargetFile, now: datetime) -> Targets:
+    """*targets* with *entry* in the place of whatever had its path."""
     renewed = renew(targets, now) if targets else Targets(version=1, expires=now + LIFETIMES["targets"])
-    renewed.targets[path] = entry
+    renewed.targets[entry.path] = entry
     return renewed
 
 

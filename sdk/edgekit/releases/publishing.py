@@ -5,13 +5,14 @@ timestamp, which leads to them, is replaced last and at once. A step that broke 
 publish again writes them again.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
-from tuf.api.metadata import Root, Targets, Timestamp
+from securesystemslib.signer import Key
+from tuf.api.metadata import Root, TargetFile, Targets, Timestamp
 
 from edgekit.bundles import MANIFEST, VerifiedBundle
 from edgekit.errors import DigestMismatch, InputError, TrustError
@@ -19,8 +20,20 @@ from edgekit.files import digest_bytes, digest_file, naming_disk_errors, write_f
 from edgekit.locks import holding_lock
 from edgekit.records import Digest, Record
 from edgekit.releases.blobs import store_blob
-from edgekit.releases.layout import BLOBS, TARGETS, TIMESTAMP, name_blob, name_metadata
-from edgekit.releases.metadata import S, add_release, first_root, is_due, list_targets, next_snapshot, next_timestamp, renew, sign
+from edgekit.releases.director_keys import encode_keys
+from edgekit.releases.layout import BLOBS, DIRECTOR_KEYS, TIMESTAMP, name_metadata, name_target, name_target_file
+from edgekit.releases.metadata import (
+    S,
+    add_release,
+    add_target,
+    first_root,
+    is_due,
+    list_targets,
+    next_snapshot,
+    next_timestamp,
+    renew,
+    sign,
+)
 from edgekit.releases.repository import LOCK, State, is_fresh, is_repository, read_state
 from edgekit.releases.versions import Release, check_version, make_reference
 from edgekit.signing import ROLES, KeySet, has_signer, load_signer, read_keys
@@ -34,6 +47,14 @@ class Publication(Record, frozen=True, kw_only=True):
     """
 
     release: Release
+    is_new: bool
+    root: Digest
+    expires: dict[str, str]
+
+
+class Appointment(Record, frozen=True, kw_only=True):
+    """What naming a director did: *is_new* is False where the same keys were named already; the rest as in a publication."""
+
     is_new: bool
     root: Digest
     expires: dict[str, str]
@@ -72,8 +93,37 @@ def publish_release(bundle: VerifiedBundle, version: str, repository: Path, keys
         if is_new:
             targets = add_release(state.targets, release, now)
             state = publisher.sign_online(publisher.sign_targets(state, targets), targets, now)
-        root = digest_file(repository / name_metadata("root", 1))
-        return Publication(release=release, is_new=is_new, root=root, expires=_list_expiries(state))
+        return Publication(release=release, is_new=is_new, root=_digest_root(repository), expires=_list_expiries(state))
+
+
+def publish_director(director: Sequence[Key], repository: Path, keys: Path, now: datetime, *, replacing: bool = False) -> Appointment:
+    """Make *director* the keys that devices obey: the TUF target ``director/keys.json`` of *repository*, made when it is not there.
+
+    Args:
+        director: the public keys; whichever of them signs a desired state, devices do as it says.
+        repository: a release repository, or a directory that is empty or absent.
+        keys: the directory with the private keys of the repository.
+        now: the time, with its zone, from which lifetimes count.
+        replacing: whether other keys that are named already may be replaced.
+
+    Raises:
+        InputError: another director is named already, *repository* holds something else, or a key is missing.
+        TrustError: the repository is damaged, or was made with other keys.
+        DeviceError: it cannot be written, or another publisher is at work.
+    """
+    data = encode_keys(director)
+    publisher = Publisher(repository, keys)
+    with publisher.working():
+        state = publisher.renew_root(publisher.open_state(now), now)
+        named = _find_director(state)
+        if named not in (None, digest_bytes(data)) and not replacing:
+            problem = "it names another director already, and the devices of that fleet would obey it no more"
+            raise InputError(repository, problem, "Use the fleet that it belongs to, or give --replace-director to change over to this one.")
+        if named != digest_bytes(data):
+            write_file(repository / name_target_file(DIRECTOR_KEYS, digest_bytes(data)), data)
+            targets = add_target(state.targets, TargetFile.from_data(DIRECTOR_KEYS, data, ["sha256"]), now)
+            state = publisher.sign_online(publisher.sign_targets(state, targets), targets, now)
+        return Appointment(is_new=named != digest_bytes(data), root=_digest_root(repository), expires=_list_expiries(state))
 
 
 def refresh_repository(repository: Path, keys: Path, now: datetime) -> Renewal:
@@ -204,11 +254,20 @@ def _is_new(release: Release, state: State) -> bool:
     return release.reference not in known
 
 
+def _find_director(state: State) -> str | None:
+    """The digest of the director's keys that the repository names."""
+    entry = state.targets.targets.get(DIRECTOR_KEYS) if state.targets else None
+    return f"sha256:{entry.hashes['sha256']}" if entry else None
+
+
+def _digest_root(repository: Path) -> str:
+    return digest_file(repository / name_metadata("root", 1))
+
+
 def _store_files(bundle: VerifiedBundle, release: Release, manifest: bytes, repository: Path) -> None:
     for entry in bundle.manifest.files:
         store_blob(bundle.root / entry.path, entry, repository / BLOBS)
-    # The name that a consistent snapshot gives to a target (TUF specification, section 6.2).
-    write_file(repository / TARGETS / release.name / release.version / f"{name_blob(release.digest)}.{MANIFEST}", manifest)
+    write_file(repository / name_target_file(name_target(release.reference), release.digest), manifest)
 
 
 def _check_keys(root: Root, keys: KeySet, repository: Path) -> None:
