@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from edgekit.errors import DeviceError
 from edgekit.manifest import Manifest, Variant
+from edgekit.quantities import format_ms
 from edgekit.runtimes.registry import EXTRAS
 
 
@@ -50,7 +51,7 @@ def _take_fastest(variants: Sequence[Variant], target: str) -> Selection | None:
     if not timed:
         return None
     latency, variant = min(timed, key=lambda pair: pair[0])
-    return Selection(variant, f"the fastest measured on {target} that has a runtime here, {latency:.3g} ms")
+    return Selection(variant, f"the fastest measured on {target} that has a runtime here, {format_ms(latency)}")
 
 
 def _take_smallest(variants: Sequence[Variant], target: str) -> Selection:

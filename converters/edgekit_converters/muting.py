@@ -1,6 +1,7 @@
 """Keeps the chatter of libraries off the terminal, and off stdout, which belongs to the caller's JSON."""
 
 import contextlib
+import ctypes
 import logging
 import os
 import sys
@@ -42,8 +43,10 @@ def _descriptors_to(file: int) -> Iterator[None]:
 
 
 def _flush() -> None:
+    """Bring what Python and the C library still hold to where it was meant to go: fflush(NULL), as C99 7.19.5.2 has it."""
     for stream in (sys.stdout, sys.stderr):
         stream.flush()
+    ctypes.CDLL(None).fflush(None)
 
 
 def _tell(text: str) -> None:

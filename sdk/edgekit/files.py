@@ -62,8 +62,7 @@ def replacing_directory(destination: Path) -> Iterator[Path]:
     The two swap by rename, so at no time is a half-written directory at *destination*.
     """
     with naming_disk_errors(destination):
-        destination.parent.mkdir(parents=True, exist_ok=True)
-        staging = Path(tempfile.mkdtemp(dir=destination.parent, prefix=f".{destination.name}."))
+        staging = _make_beside(destination)
         try:
             yield staging
             sync_tree(staging)
@@ -73,11 +72,19 @@ def replacing_directory(destination: Path) -> Iterator[Path]:
             shutil.rmtree(staging, ignore_errors=True)
 
 
+def _make_beside(destination: Path) -> Path:
+    try:
+        destination.parent.mkdir(parents=True, exist_ok=True)
+        return Path(tempfile.mkdtemp(dir=destination.parent, prefix=f".{destination.name}."))
+    except FileNotFoundError as error:  # a file system that makes no files, as /proc
+        raise DeviceError(destination, "no directory can be made there", "Choose another place.") from error
+
+
 def _swap(staging: Path, destination: Path) -> None:
     if not destination.exists():
         staging.rename(destination)
     else:
-        retired = Path(tempfile.mkdtemp(dir=destination.parent, prefix=f".{destination.name}.")) / "old"
+        retired = _make_beside(destination) / "old"
         destination.rename(retired)
         try:
             staging.rename(destination)
@@ -108,6 +115,6 @@ def naming_disk_errors(path: Path) -> Iterator[None]:
             raise DeviceError(path, "the disk is full, and nothing was written", "Free some room and run the same command again.") from error
         if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
             raise DeviceError(path, f"it cannot be written: {error.strerror}", "Choose a place that this user may write to.") from error
-        if error.errno in (errno.ENOTDIR, errno.EISDIR, errno.EEXIST):
+        if error.errno in (errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG):
             raise DeviceError(path, f"it cannot be written: {error.strerror}", "Choose another place.") from error
         raise

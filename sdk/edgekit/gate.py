@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from edgekit.errors import GateRefused
 from edgekit.manifest import Choice, Metric, Parity, Variant
+from edgekit.quantities import format_change, format_ms
 
 #: Latencies closer than this share are taken as equal, and the smaller file wins.
 TIE = 0.03
@@ -58,10 +59,10 @@ def choose_default(variants: Sequence[Variant], target: str) -> Choice | None:
 
 def _explain(chosen: Variant, latency: float, timed: Sequence[tuple[float, Variant]]) -> str:
     words = [f"the fastest of {len(timed)} within the bound" if len(timed) > 1 else "the only one within the bound"]
-    words.append(f"{latency:.3g} ms")
+    words.append(format_ms(latency))
     reference = next((each for each, variant in timed if variant.id == "onnx-fp32"), None)
     if reference is not None and chosen.id != "onnx-fp32":
         words.append(f"{reference / latency:.1f}x as fast as onnx-fp32")
     if chosen.metric is not None:
-        words.append(f"{chosen.metric.name} {chosen.metric.value - chosen.metric.source_value:+.4f} against the source")
+        words.append(f"{chosen.metric.name} {format_change(chosen.metric.value - chosen.metric.source_value)} against the source")
     return ", ".join(words)

@@ -301,8 +301,11 @@ def _pairs(values: Mapping[str, str]) -> str:
 
 
 def _machines(manifest: Manifest) -> list[str]:
-    found = (one for variant in manifest.variants for one in variant.measured)
-    return list(dict.fromkeys(f"{one.machine} ({one.target}) with {one.runtime} {one.runtime_version}" for one in found))
+    """Each machine that measured, with the runtimes that it used."""
+    runtimes: dict[str, dict[str, None]] = {}
+    for one in (one for variant in manifest.variants for one in variant.measured):
+        runtimes.setdefault(f"{one.machine} ({one.target})", {})[f"{one.runtime} {one.runtime_version}"] = None
+    return [f"{machine} with {', '.join(names)}" for machine, names in runtimes.items()]
 
 
 def _card(title: str, *children: Html) -> Html:

@@ -21,7 +21,7 @@ INK, FAINT, GRID = "#1d2733", "#5c6b7a", "#e6eaef"
 #: The plot's size in pixels for which labels are placed; narrower pages show none and leave them to the table.
 WIDTH, HEIGHT = 980, 400
 LARGEST, SMALLEST = 40, 12
-_LINE, _LETTER = 18, 7.4
+_LINE, _LETTER, _PADDING = 18, 7.4, 5
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,8 @@ def draw_chart(points: Sequence[Point], bound: float | None) -> dict[str, Any]:
     layout = _lay_out(points, across, up, measured[0].name if by_metric else None)
     layout["shapes"] = [_draw_line(value, dash) for value, _, dash in lines]
     layout["annotations"] = [_draw_note(box, text, across, up) for box, (_, text, _) in zip(notes, lines, strict=True)]
-    layout["annotations"] += _label(points, heights, bubbles, notes)
+    across_lines = [Box(WIDTH / 2, up.pixels - up.place(value), WIDTH, 2) for value, _, _ in lines]
+    layout["annotations"] += _label(points, heights, bubbles, [*notes, *across_lines])
     return {"data": _draw_bubbles(points, heights), "layout": layout}
 
 
@@ -236,9 +237,9 @@ def _draw_note(box: Box, text: str, across: Scale, up: Scale) -> dict[str, Any]:
     return {**place, "xanchor": "center", "yanchor": "middle", "text": text, "showarrow": False, "font": {"size": 12, "color": FAINT}}
 
 
-def _label(points: Sequence[Point], heights: Sequence[float], bubbles: Sequence[Box], notes: Sequence[Box]) -> list[dict[str, Any]]:
+def _label(points: Sequence[Point], heights: Sequence[float], bubbles: Sequence[Box], taken: Sequence[Box]) -> list[dict[str, Any]]:
     """The variants' names beside their bubbles, with a thin line where one had to move away."""
-    boxes = place_labels(bubbles, [len(point.label) * _LETTER for point in points], notes)
+    boxes = place_labels(bubbles, [len(point.label) * _LETTER for point in points], taken)
     return [_draw_label(*each) for each in zip(points, heights, bubbles, boxes, strict=True)]
 
 
@@ -285,5 +286,6 @@ def _candidates(bubble: Box, width: float) -> list[Box]:
 def _cost(box: Box, bubble: Box, others: Sequence[Box]) -> float:
     """Pixels covered or outside the plot weigh most, then the distance from the bubble."""
     inside = box.overlap(Box(WIDTH / 2, HEIGHT / 2, WIDTH, HEIGHT))
-    covered = sum(box.overlap(other) for other in others) + 4 * (box.width * box.height - inside)
+    padded = Box(box.x, box.y, box.width + 2 * _PADDING, box.height)
+    covered = sum(padded.overlap(other) for other in others) + 4 * (box.width * box.height - inside)
     return covered * 10 + math.hypot((box.x - bubble.x) / 3, box.y - bubble.y)

@@ -66,6 +66,12 @@ def test_failed_replacement_leaves_the_old_directory(tmp_path: Path) -> None:
     assert names(tmp_path / "bundle") == ["one"]
 
 
+def test_a_place_that_takes_no_directory_is_a_device_error() -> None:
+    """Where the system makes no directories, the refusal names the place."""
+    with pytest.raises(DeviceError, match="/proc/bundle"), replacing_directory(Path("/proc/bundle")):
+        pytest.fail("there is nowhere to write")
+
+
 def test_a_reader_never_sees_a_mixture(tmp_path: Path) -> None:
     """While a file is written again and again, a reader finds one version's bytes or another's."""
     path = tmp_path / "a"

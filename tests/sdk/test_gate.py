@@ -5,6 +5,7 @@ import pytest
 from edgekit.artifacts import FileEntry
 from edgekit.gate import choose_default, find_drop_fault, find_parity_fault, refuse_all
 from edgekit.manifest import Deviation, Latency, Measurement, Metric, Parity, Tolerance, Variant
+from edgekit.quantities import MINUS
 
 
 def metric(value: float, source: float = 0.99, n: int = 500) -> Metric:
@@ -57,7 +58,7 @@ def test_default_is_the_fastest_on_this_target() -> None:
     assert choice is not None
     assert choice.variant == "onnx-int8"
     assert "2.0x as fast as onnx-fp32" in choice.reason
-    assert "top1 -0.0020 against the source" in choice.reason
+    assert f"top1 {MINUS}0.0020 against the source" in choice.reason
 
 
 def test_default_is_the_smaller_of_equally_fast_ones() -> None:

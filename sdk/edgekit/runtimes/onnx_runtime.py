@@ -7,6 +7,7 @@ from typing import Any
 from edgekit.arrays import Array
 from edgekit.errors import InputError
 from edgekit.runtimes.base import NativeSession
+from edgekit.runtimes.onnx_file import check_onnx
 from edgekit.runtimes.packages import find_package_version, lacks_runtime, refuse_closed, refuse_model, refuse_run
 from edgekit.runtimes.texts import decode_texts, encode_texts, has_texts
 from edgekit.tensors import DType, TensorSpec
@@ -66,11 +67,12 @@ class OnnxRuntime:
         return find_package_version("onnxruntime") or find_package_version("onnxruntime-gpu")
 
     def open(self, path: Path, threads: int) -> NativeSession:
-        """Load the model at *path*; raises as Runtime.open says. External data is read only from beside the file, by ONNX Runtime's own rule."""
+        """Load the model at *path*; raises as Runtime.open says. Weights in other files are read only from beside it."""
         try:
             import onnxruntime
         except ImportError as error:
             raise lacks_runtime(self.name, "onnx", error) from error
+        check_onnx(path)
         try:
             session = onnxruntime.InferenceSession(str(path), _options(onnxruntime, threads), providers=["CPUExecutionProvider"])
         except Exception as error:

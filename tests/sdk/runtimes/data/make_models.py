@@ -3,6 +3,7 @@
 - ``affine.onnx``: y = W x + b on float32, x of shape (batch, 3), y of shape (batch, 2).
 - ``strings.onnx``: gives back the strings that it takes, any number of them.
 - ``sequence.onnx``: its output is a sequence, not a tensor.
+- ``outside.onnx``: as affine.onnx, with its weights in ``../secret``.
 - ``lacking.onnx``: its operator is of a domain that no runtime knows.
 - ``affine.tflite``: as affine.onnx.
 - ``affine_int8.tflite``: the same with int8 in and out and a batch of 2.
@@ -120,11 +121,18 @@ def write_onnx_models():
     weights, bias = from_array(WEIGHTS, "weights"), from_array(BIAS, "bias")
     x, y = helper.make_tensor_value_info("x", floats, ["batch", 3]), helper.make_tensor_value_info("y", floats, ["batch", 2])
     _write_onnx("affine.onnx", helper.make_node("Gemm", ["x", "weights", "bias"], ["y"], transB=1), x, y, [weights, bias])
+    _write_onnx("outside.onnx", helper.make_node("Gemm", ["x", "weights", "bias"], ["y"], transB=1), x, y, [_move_out(weights), bias])
     texts, same = helper.make_tensor_value_info("texts", strings, [None]), helper.make_tensor_value_info("same", strings, [None])
     _write_onnx("strings.onnx", helper.make_node("Identity", ["texts"], ["same"]), texts, same, [])
     parts = helper.make_tensor_sequence_value_info("parts", floats, None)
     _write_onnx("sequence.onnx", helper.make_node("SequenceConstruct", ["x"], ["parts"]), x, parts, [])
     _write_onnx("lacking.onnx", helper.make_node("Shimmer", ["x"], ["y"], domain="org.example"), x, y, [])
+
+
+def _move_out(tensor):
+    moved = onnx.TensorProto(name=tensor.name, data_type=tensor.data_type, dims=tensor.dims, data_location=onnx.TensorProto.EXTERNAL)
+    moved.external_data.add(key="location", value="../secret")
+    return moved
 
 
 def _write_onnx(path, node, given, output, weights):
