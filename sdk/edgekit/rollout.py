@@ -3,18 +3,20 @@
 import enum
 import hashlib
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Annotated
 
 from msgspec import Meta
 from msgspec.structs import replace
 
-from edgekit.deployment import BAD, Millis, State, TrialTerms
+from edgekit.deployment import BAD, SETTLED, Millis, State, TrialTerms
 from edgekit.errors import InputError
 from edgekit.records import Digest, Name, Record, Share
 
 #: A device that was not seen for this long is waited for by nobody.
 SEEN_MS = 24 * 3_600_000
+MAX_PHASES = 20
+_MAX_REASON = 2000
 
 
 class RolloutState(enum.Enum):
@@ -26,6 +28,32 @@ class RolloutState(enum.Enum):
     ROLLED_BACK = "rolled_back"
     FINISHED = "finished"
 
+
+class RolloutEvent(enum.Enum):
+    """What can happen to it."""
+
+    PAUSED = "paused"
+    RESUMED = "resumed"
+    ABORTED = "aborted"
+    ROLLED_BACK = "rolled back"
+    FINISHED = "finished"
+
+
+S, E = RolloutState, RolloutEvent
+# fmt: off
+TRANSITIONS: dict[tuple[RolloutState, RolloutEvent], RolloutState] = {
+    (S.RUNNING,  E.PAUSED):      S.PAUSED,
+    (S.RUNNING,  E.ABORTED):     S.ABORTED,
+    (S.RUNNING,  E.ROLLED_BACK): S.ROLLED_BACK,
+    (S.RUNNING,  E.FINISHED):    S.FINISHED,
+
+    (S.PAUSED,   E.RESUMED):     S.RUNNING,
+    (S.PAUSED,   E.ABORTED):     S.ABORTED,
+    (S.PAUSED,   E.ROLLED_BACK): S.ROLLED_BACK,
+
+    (S.FINISHED, E.ROLLED_BACK): S.ROLLED_BACK,
+}
+# fmt: on
 
 #: States in which a rollout still decides what devices get.
 OPEN = frozenset({RolloutState.RUNNING, RolloutState.PAUSED})
@@ -46,7 +74,7 @@ class Phase(Record, frozen=True, kw_only=True):
     def __str__(self) -> str:
         if self.canary:
             return "one of each class"
-        return f"{self.share:.0%}" if self.share is not None else f"{self.devices}"
+        return f"{self.share * 100:g}%" if self.share is not None else f"{self.devices}"
 
 
 DEFAULT_PHASES = (Phase(canary=True), Phase(share=0.05), Phase(share=0.25), Phase(share=1.0))
@@ -54,7 +82,10 @@ DEFAULT_PHASES = (Phase(canary=True), Phase(share=0.05), Phase(share=0.25), Phas
 
 def parse_phases(text: str) -> tuple[Phase, ...]:
     """The phases in ``canary,5%,25%,100%`` or ``1,10,100%``; InputError where one is none."""
-    return tuple(_parse_phase(part.strip(), text) for part in text.split(","))
+    parts = text.split(",")
+    if len(parts) > MAX_PHASES:
+        raise InputError(f"--phases {text[:80]}", f"there are {len(parts)} phases", f"Write at most {MAX_PHASES}.")
+    return tuple(_parse_phase(part.strip(), text) for part in parts)
 
 
 def _parse_phase(part: str, text: str) -> Phase:
@@ -75,26 +106,49 @@ def _refuse_phase(part: str, text: str) -> Phase:
 class Rollout(Record, frozen=True, kw_only=True):
     """One release on its way to the devices that *select* names. *phase* is the index of the one it is in.
 
-    *error_threshold* is the share of ended deployments in the cohort that may go wrong; in a phase of one device of each
-    class, or of one device, none may. *previous* is what a rollback goes to on a device that had nothing else.
+    *error_threshold* is the share of the devices that were given the release on which it may go wrong. It is of those given,
+    not of those that have ended, since failures end sooner than successes; in a phase of one device of each class, or of one
+    device, none may. The *id* leaves room for the ending that the deployments of a rollback get.
     """
 
-    id: Name
+    id: Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,58}\Z")]
     model: Name
     release: str
     digest: Digest
     select: Annotated[str, Meta(max_length=500)] = ""
-    phases: Annotated[tuple[Phase, ...], Meta(min_length=1, max_length=20)] = DEFAULT_PHASES
+    phases: Annotated[tuple[Phase, ...], Meta(min_length=1, max_length=MAX_PHASES)] = DEFAULT_PHASES
     error_threshold: Share = 0.05
     trial: TrialTerms = TrialTerms()
     state: RolloutState = RolloutState.RUNNING
     phase: Annotated[int, Meta(ge=0)] = 0
     created_ms: Millis = 0
-    reason: Annotated[str, Meta(max_length=2000)] = ""
+    reason: Annotated[str, Meta(max_length=_MAX_REASON)] = ""
+
+    def after(self, event: RolloutEvent, reason: str) -> "Rollout":
+        """The same rollout once *event* has happened; RolloutEnded where it cannot."""
+        try:
+            state = TRANSITIONS[self.state, event]
+        except KeyError:
+            raise RolloutEnded(self, event) from None
+        return replace(self, state=state, reason=reason[:_MAX_REASON])
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it still decides what devices get."""
+        return self.state in OPEN
+
+
+class RolloutEnded(InputError):
+    """A rollout was asked for something that has no place in its state."""
+
+    def __init__(self, rollout: Rollout, event: RolloutEvent) -> None:
+        possible = sorted(known.value for state, known in TRANSITIONS if state is rollout.state and known is not RolloutEvent.FINISHED)
+        remedy = f"It can be {' or '.join(possible)}." if possible else "Start a new rollout: edgekit rollout start."
+        super().__init__(f"rollout {rollout.id}", f"it is {rollout.state.value.replace('_', ' ')} and cannot be {event.value}", remedy)
 
 
 class Standing(Record, frozen=True, kw_only=True):
-    """How one selected device stands with one rollout. *state* is None where it was never given the release."""
+    """How one device stands with one rollout. *state* is None where it was never given the release."""
 
     device: Name
     device_class: str
@@ -103,8 +157,13 @@ class Standing(Record, frozen=True, kw_only=True):
     reason: str = ""
 
     def is_present(self, now_ms: int) -> bool:
-        """Whether it was seen in the last 24 hours."""
+        """Whether it was seen in the last 24 hours. A clock that was set back makes nobody absent."""
         return now_ms - self.seen_ms <= SEEN_MS
+
+    @property
+    def has_release(self) -> bool:
+        """Whether it was given the release, and nothing newer since."""
+        return self.state is not None and self.state is not State.SUPERSEDED
 
 
 class Decision(Record, frozen=True, kw_only=True):
@@ -124,100 +183,158 @@ def next_decision(rollout: Rollout, standings: Sequence[Standing], now_ms: int) 
         return Decision(rollout=rollout)
     fault = find_fault(rollout, standings)
     if fault is not None:
-        return _abort(rollout, standings, fault)
+        return abort(rollout, standings, fault)
     while True:
-        assign = _find_due(rollout, standings, now_ms)
-        if assign or not _is_phase_done(rollout, standings, now_ms):
-            return Decision(rollout=replace(rollout, reason=_explain(rollout, standings, now_ms)), assign=assign)
+        assign = find_due(rollout, standings, now_ms)
+        if assign or not is_phase_done(rollout, standings, now_ms):
+            return Decision(rollout=_explain(rollout, standings, assign, now_ms), assign=assign)
         if rollout.phase + 1 == len(rollout.phases):
             return Decision(rollout=_finish(rollout, standings, now_ms))
         rollout = replace(rollout, phase=rollout.phase + 1)
 
 
-def abort(rollout: Rollout, standings: Sequence[Standing], reason: str) -> Decision:
-    """Stop, and take the release back from every device that has it and was good before."""
-    return _abort(rollout, standings, reason)
+def abort(rollout: Rollout, standings: Iterable[Standing], reason: str) -> Decision:
+    """Stop, and take the release back from every device that was given it; RolloutEnded where it has ended already."""
+    return Decision(rollout=rollout.after(RolloutEvent.ABORTED, reason), roll_back=_find_holders(standings))
 
 
-def find_fault(rollout: Rollout, standings: Sequence[Standing]) -> str | None:
+def roll_back(rollout: Rollout, standings: Iterable[Standing], reason: str) -> Decision:
+    """Take the release back from every device that was given it, also when the rollout has finished."""
+    return Decision(rollout=rollout.after(RolloutEvent.ROLLED_BACK, reason), roll_back=_find_holders(standings))
+
+
+def _find_holders(standings: Iterable[Standing]) -> tuple[str, ...]:
+    # Those on which it went wrong go back too: they serve what they had, and what is desired of them should say so.
+    return tuple(one.device for one in standings if one.has_release)
+
+
+def find_fault(rollout: Rollout, standings: Iterable[Standing]) -> str | None:
     """Why the rollout must stop; None where it need not."""
-    ended = [one for one in standings if one.state is not None and (one.state in BAD or one.state in (State.COMMITTED, State.UNPROVEN))]
-    bad = [one for one in ended if one.state in BAD]
+    given = [one for one in standings if one.has_release]
+    bad = [one for one in given if one.state in BAD]
     if not bad:
         return None
-    share = len(bad) / len(ended)
+    share = len(bad) / len(given)
     first = f"{bad[0].device}: {bad[0].reason}" if bad[0].reason else bad[0].device
-    if rollout.phase == 0 and _is_small(rollout.phases[0]):
-        return f"the first phase failed on {len(bad)} of {len(ended)} devices ({first})"
+    phase = rollout.phases[rollout.phase]
+    if phase.canary or phase.devices == 1:
+        return f"it went wrong on {len(bad)} of {len(given)} devices in the phase '{phase}', in which none may ({first})"
     if share > rollout.error_threshold:
-        return f"{len(bad)} of {len(ended)} devices failed ({share:.0%}), and {rollout.error_threshold:.0%} is the most ({first})"
-    return None
+        return f"it went wrong on {len(bad)} of {len(given)} devices ({share:.1%}), and {rollout.error_threshold:.1%} is the most ({first})"
+    return f"it went wrong on every device that was given it ({first})" if share == 1 else None
 
 
-def _is_small(phase: Phase) -> bool:
-    return phase.canary or phase.devices == 1
-
-
-def order_devices(rollout: Rollout, standings: Sequence[Standing]) -> list[Standing]:
-    """The devices in the order in which they get the release: shuffled by the rollout's id, the same at each call.
-
-    The canaries, one of each class, come first, so that later phases contain the earlier ones.
-    """
-    shuffled = sorted(standings, key=lambda one: hashlib.sha256(f"{rollout.id}/{one.device}".encode()).digest())
-    first: dict[str, Standing] = {}
-    for one in shuffled:
-        first.setdefault(one.device_class, one)
-    canaries = list(first.values())
-    return canaries + [one for one in shuffled if one not in canaries]
-
-
-def find_cohort(rollout: Rollout, standings: Sequence[Standing], now_ms: int) -> list[Standing]:
-    """The devices that the current phase reaches: those present, and those that were given the release before they left."""
-    present = [one for one in standings if one.is_present(now_ms) or one.state is not None]
-    ordered = order_devices(rollout, present)
-    # Whoever has it stays in the cohort, whatever was present when the phase began.
-    ordered.sort(key=lambda one: one.state is None)
-    reach = _reach(rollout.phases[rollout.phase], ordered)
-    given = sum(one.state is not None for one in ordered)
-    return ordered[: max(reach, given)]
-
-
-def _reach(phase: Phase, present: Sequence[Standing]) -> int:
+def find_due(rollout: Rollout, standings: Sequence[Standing], now_ms: int) -> tuple[str, ...]:
+    """The devices that the current phase reaches and that were not given the release yet: present ones only."""
+    ready = _order_devices(rollout, [one for one in standings if one.state is None and one.is_present(now_ms)])
+    counted = [one for one in standings if _counts(one, now_ms)]
+    phase = rollout.phases[rollout.phase]
     if phase.canary:
-        return len({one.device_class for one in present})
-    if phase.devices is not None:
-        return min(phase.devices, len(present))
-    return math.ceil((phase.share or 0) * len(present))
+        return tuple(one.device for one in _find_canaries(ready, {one.device_class for one in counted}))
+    reach = phase.devices if phase.devices is not None else _take_share(phase.share or 0.0, len(ready) + len(counted))
+    canaries = _find_canaries(ready, {one.device_class for one in counted})
+    queue = canaries + [one for one in ready if one not in canaries]
+    return tuple(one.device for one in queue[: max(0, reach - len(counted))])
 
 
-def _find_due(rollout: Rollout, standings: Sequence[Standing], now_ms: int) -> tuple[str, ...]:
-    return tuple(one.device for one in find_cohort(rollout, standings, now_ms) if one.state is None and one.is_present(now_ms))
+def _order_devices(rollout: Rollout, standings: Iterable[Standing]) -> list[Standing]:
+    """Shuffled by the rollout's id: the same at each call, and others first in the next rollout."""
+    return sorted(standings, key=lambda one: hashlib.sha256(f"{rollout.id}/{one.device}".encode()).digest())
 
 
-def _is_phase_done(rollout: Rollout, standings: Sequence[Standing], now_ms: int) -> bool:
-    """Whether every present device of the cohort has ended, and at least one with proof."""
-    cohort = [one for one in find_cohort(rollout, standings, now_ms) if one.is_present(now_ms)]
-    working = [one for one in cohort if one.state not in BAD and one.state not in (State.COMMITTED, State.UNPROVEN)]
-    return not working and any(one.state is State.COMMITTED for one in cohort)
+def _find_canaries(ordered: Iterable[Standing], covered: set[str]) -> list[Standing]:
+    """The first of each class that is not among *covered*."""
+    first: dict[str, Standing] = {}
+    for one in ordered:
+        first.setdefault(one.device_class, one)
+    return [one for device_class, one in first.items() if device_class not in covered]
+
+
+def _counts(one: Standing, now_ms: int) -> bool:
+    """Whether it fills a place of the phase. Who was given the release and left before it ended leaves the place to another."""
+    return one.has_release and (one.state in SETTLED or one.is_present(now_ms))
+
+
+def _take_share(share: float, count: int) -> int:
+    # 7 % of 100 is 7.000000000000001 in binary, and means 7.
+    return math.ceil(share * count - 1e-9)
+
+
+def is_phase_done(rollout: Rollout, standings: Sequence[Standing], now_ms: int) -> bool:
+    """Whether every present device that was given the release has ended, and it was proved.
+
+    Proof is one device that committed it; in a canary phase one of each class, since each class runs variants of its own.
+    """
+    counted = [one for one in standings if _counts(one, now_ms)]
+    if any(one.state not in SETTLED for one in counted):
+        return False
+    proved = {one.device_class for one in counted if one.state is State.COMMITTED}
+    if rollout.phases[rollout.phase].canary:
+        return bool(counted) and proved == {one.device_class for one in counted}
+    return bool(proved)
+
+
+def is_only_waiting(rollout: Rollout, standings: Sequence[Standing], now_ms: int) -> bool:
+    """Whether all that is missing of *rollout* are devices that are absent."""
+    last = rollout.state is RolloutState.RUNNING and rollout.phase + 1 == len(rollout.phases)
+    return last and not find_due(rollout, standings, now_ms) and is_phase_done(rollout, standings, now_ms)
+
+
+def plan_phases(rollout: Rollout, standings: Sequence[Standing], now_ms: int) -> tuple[tuple[str, ...], ...]:
+    """Which devices each phase would add, if the release does well on all and nobody comes or goes."""
+    planned = []
+    for index in range(len(rollout.phases)):
+        added = find_due(replace(rollout, phase=index), standings, now_ms)
+        standings = [replace(one, state=State.COMMITTED) if one.device in added else one for one in standings]
+        planned.append(added)
+    return tuple(planned)
+
+
+def explain_standing(rollout: Rollout, one: Standing, now_ms: int) -> str:
+    """Why the device of *one* is where it is with *rollout*, in one sentence."""
+    because = f": {one.reason}" if one.reason else ""
+    away = "" if one.is_present(now_ms) else f"; it was last seen {_say_hours(now_ms - one.seen_ms)} ago"
+    if one.state is not None:
+        return f"{rollout.release} is {one.state.value.replace('_', ' ')} here{because} (rollout {rollout.id}, {_say_state(rollout)}){away}."
+    if not rollout.is_open:
+        return f"It was not given {rollout.release}: rollout {rollout.id} is {_say_state(rollout)} ({rollout.reason}){away}."
+    if not one.is_present(now_ms):
+        return f"It was last seen {_say_hours(now_ms - one.seen_ms)} ago, and gets {rollout.release} when it returns (rollout {rollout.id})."
+    where = f"phase {rollout.phase + 1} of {len(rollout.phases)} ({rollout.phases[rollout.phase]})"
+    return f"It waits for its turn to get {rollout.release}: rollout {rollout.id} is {_say_state(rollout)} in {where}."
+
+
+def _say_state(rollout: Rollout) -> str:
+    return rollout.state.value.replace("_", " ")
+
+
+def _say_hours(millis: int) -> str:
+    return f"{millis / 3_600_000:.0f} h"
 
 
 def _finish(rollout: Rollout, standings: Sequence[Standing], now_ms: int) -> Rollout:
-    waiting = [one for one in standings if one.state is None and not one.is_present(now_ms)]
+    waiting = [one for one in standings if one.state not in SETTLED and not one.is_present(now_ms)]
     if waiting:
-        return replace(rollout, reason=f"every device present has it; {len(waiting)} absent ones get it when they return")
-    return replace(rollout, state=RolloutState.FINISHED, reason=f"{sum(one.state is State.COMMITTED for one in standings)} devices have it")
+        named = ", ".join(one.device for one in waiting[:3]) + (", …" if len(waiting) > 3 else "")
+        return replace(rollout, reason=f"every device present has it; {len(waiting)} absent get it when they return ({named})")
+    return rollout.after(RolloutEvent.FINISHED, _count_ends(standings))
 
 
-def _abort(rollout: Rollout, standings: Sequence[Standing], reason: str) -> Decision:
-    holders = tuple(one.device for one in standings if one.state is not None and one.state not in BAD and one.state is not State.SUPERSEDED)
-    return Decision(rollout=replace(rollout, state=RolloutState.ABORTED, reason=reason), roll_back=holders)
+def _explain(rollout: Rollout, standings: Sequence[Standing], assign: Sequence[str], now_ms: int) -> Rollout:
+    given = sum(one.has_release for one in standings) + len(assign)
+    absent = sum(one.state not in SETTLED and not one.is_present(now_ms) for one in standings)
+    where = f"phase {rollout.phase + 1} of {len(rollout.phases)} ({rollout.phases[rollout.phase]})"
+    text = f"{where}, {given} devices were given it: {_count_ends(standings)}"
+    return replace(rollout, reason=text + (f"; {absent} absent get it when they return" if absent else ""))
 
 
-def _explain(rollout: Rollout, standings: Sequence[Standing], now_ms: int) -> str:
-    cohort = find_cohort(rollout, standings, now_ms)
-    committed = sum(one.state is State.COMMITTED for one in cohort)
-    unproven = sum(one.state is State.UNPROVEN for one in cohort)
-    absent = sum(not one.is_present(now_ms) for one in standings)
-    text = f"phase {rollout.phase + 1} of {len(rollout.phases)} ({rollout.phases[rollout.phase]}): {committed} of {len(cohort)} devices committed"
-    text += f", {unproven} unproven: they served too few requests to tell" if unproven else ""
-    return text + (f", {absent} waiting to be seen again" if absent else "")
+def _count_ends(standings: Sequence[Standing]) -> str:
+    committed = sum(one.state is State.COMMITTED for one in standings)
+    unproven = sum(one.state is State.UNPROVEN for one in standings)
+    bad = sum(one.state in BAD for one in standings)
+    parts = [
+        f"{committed} committed it",
+        f"it went wrong on {bad}" if bad else "",
+        f"on {unproven} it served too few requests to tell" if unproven else "",
+    ]
+    return ", ".join(part for part in parts if part)
