@@ -313,11 +313,18 @@ def _say_hours(millis: int) -> str:
 
 
 def _finish(rollout: Rollout, standings: Sequence[Standing], now_ms: int) -> Rollout:
-    waiting = [one for one in standings if one.state not in SETTLED and not one.is_present(now_ms)]
+    waiting = _find_awaited(rollout, standings, now_ms)
     if waiting:
-        named = ", ".join(one.device for one in waiting[:3]) + (", …" if len(waiting) > 3 else "")
+        named = ", ".join(waiting[:3]) + (", …" if len(waiting) > 3 else "")
         return replace(rollout, reason=f"every device present has it; {len(waiting)} absent get it when they return ({named})")
     return rollout.after(RolloutEvent.FINISHED, _count_ends(standings))
+
+
+def _find_awaited(rollout: Rollout, standings: Sequence[Standing], now_ms: int) -> list[str]:
+    """The absent devices that are at work on it, or that the current phase would reach if all returned now."""
+    due = find_due(rollout, [replace(one, seen_ms=now_ms) for one in standings], now_ms)
+    absent = [one for one in standings if not one.is_present(now_ms) and one.state not in SETTLED]
+    return [one.device for one in absent if one.state is not None or one.device in due]
 
 
 def _explain(rollout: Rollout, standings: Sequence[Standing], assign: Sequence[str], now_ms: int) -> Rollout:
