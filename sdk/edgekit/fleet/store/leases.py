@@ -1,0 +1,73 @@
+"""Leases: who may work on what, until when. The fence tells a holder from the one before it, whatever their clocks say.
+
+A lease is taken for a time, so that a dead holder's work goes on. Time alone protects nothing, since a holder may sleep
+through its end: so every write of a holder is in one transaction with `check_lease`.
+"""
+
+from typing import NamedTuple
+
+from sqlalchemy import select, update
+from sqlalchemy.engine import Connection
+
+from edgekit.errors import EdgekitError
+from edgekit.fleet.store.dialects import upsert
+from edgekit.fleet.store.tables import leases
+
+
+class Lease(NamedTuple):
+    """*owner* may work on *name* until *expires_ms*, as the holder number *fence*."""
+
+    name: str
+    owner: str
+    fence: int
+    expires_ms: int
+
+
+class LeaseLost(EdgekitError):
+    """Another worker holds the lease by now, and nothing was written."""
+
+    def __init__(self, lease: Lease) -> None:
+        self.lease = lease
+        super().__init__(f"lease {lease.name!r}", f"{lease.owner} (fence {lease.fence}) no longer holds it", "Its new holder goes on with the work.")
+
+
+def acquire_lease(connection: Connection, name: str, owner: str, now_ms: int, ttl_ms: int) -> Lease | None:
+    """The lease *name* for *owner*, for *ttl_ms* from *now_ms*; None while another holds it.
+
+    An owner that holds it already gets a new fence: it does so after it has lost track of what it had begun.
+    """
+    row = connection.execute(select(leases).where(leases.c.name == name).with_for_update()).one_or_none()
+    if row is not None and row.owner != owner and row.expires_ms > now_ms:
+        return None
+    lease = Lease(name, owner, row.fence + 1 if row is not None else 1, now_ms + ttl_ms)
+    upsert(connection, leases, [lease._asdict()])
+    return lease
+
+
+def renew_lease(connection: Connection, lease: Lease, now_ms: int, ttl_ms: int) -> Lease:
+    """The same lease, for *ttl_ms* from *now_ms*; LeaseLost where another took it."""
+    check_lease(connection, lease)
+    renewed = lease._replace(expires_ms=now_ms + ttl_ms)
+    connection.execute(update(leases).where(leases.c.name == lease.name).values(expires_ms=renewed.expires_ms))
+    return renewed
+
+
+def release_lease(connection: Connection, lease: Lease) -> None:
+    """Give it back, so that nobody waits for its end. Where another took it, that one keeps it.
+
+    The row stays with its fence, which must never be given out twice.
+    """
+    mine = (leases.c.name == lease.name, leases.c.owner == lease.owner, leases.c.fence == lease.fence)
+    connection.execute(update(leases).where(*mine).values(expires_ms=0, owner=""))
+
+
+def check_lease(connection: Connection, lease: Lease) -> None:
+    """LeaseLost unless it is still held; within the transaction of what it protects, nobody else can take it meanwhile."""
+    row = connection.execute(select(leases.c.owner, leases.c.fence).where(leases.c.name == lease.name).with_for_update(read=True)).one_or_none()
+    if row is None or (row.owner, row.fence) != (lease.owner, lease.fence):
+        raise LeaseLost(lease)
+
+
+def list_leases(connection: Connection) -> list[Lease]:
+    """Every lease that was ever taken, by name."""
+    return [Lease(*row) for row in connection.execute(select(leases).order_by(leases.c.name))]

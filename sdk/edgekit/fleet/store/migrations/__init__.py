@@ -1,0 +1,1 @@
+"""Migrations of the fleet's database, run by Alembic when a store is opened."""
