@@ -111,7 +111,7 @@ class Rollout(Record, frozen=True, kw_only=True):
     device, none may. The *id* leaves room for the ending that the deployments of a rollback get.
     """
 
-    id: Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,58}\Z")]
+    id: Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,57}\Z")]
     model: Name
     release: str
     digest: Digest
