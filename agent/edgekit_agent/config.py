@@ -4,14 +4,16 @@ import ipaddress
 import os
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta
 
+from edgekit.addresses import BrokerAddress, parse_broker
 from edgekit.errors import InputError
 from edgekit.records import Name, Record
 from edgekit.releases.versions import make_reference
+from edgekit.topics import SHARDS
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -63,16 +65,68 @@ class ModelSettings(Record, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         return self.release.partition("@")[0]
 
 
+class DeviceSettings(Record, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What this device is told of itself.
+
+    Without an *id*, find_device_id makes one. *runtimes* are the only ones that are used, where they are named. *inventory*
+    is the directory of a recorded machine that is described in place of this one, which *simulated* must own up to.
+    """
+
+    id: Name | None = None
+    labels: Annotated[dict[Name, Annotated[str, Meta(max_length=200)]], Meta(max_length=32)] = {}
+    runtimes: Annotated[tuple[str, ...], Meta(min_length=1)] | None = None
+    inventory: Annotated[str, Meta(min_length=1)] | None = None
+    simulated: bool = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.simulated != (self.inventory is not None):
+            raise ValueError("inventory and simulated = true belong together: hardware that is declared is labelled so everywhere")
+
+
+class FleetSettings(Record, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The fleet that this device belongs to: its *broker*, and *shards* as the fleet was made with.
+
+    *mqtt* is the version of the protocol; ``auto`` takes 5, and 3.1.1 where the broker does not know 5.
+    """
+
+    broker: str
+    shards: Annotated[int, Meta(ge=1, le=1024)] = SHARDS
+    mqtt: Literal["auto", "5", "3.1.1"] = "auto"
+
+    @property
+    def address(self) -> BrokerAddress:
+        """Where the broker is."""
+        return parse_broker(self.broker, "fleet.broker")
+
+
+class TelemetrySettings(Record, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How often a record is made, and how many MiB may wait on the disk to be sent."""
+
+    interval_s: Annotated[float, Meta(ge=0.1, le=3600)] = 60.0
+    max_mb: Annotated[int, Meta(ge=1, le=65_536)] = 64
+
+
 class AgentConfig(Record, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The record in ``agent.toml``. Without a *state*, find_state says where the agent keeps what it installs."""
+    """The record in ``agent.toml``. Without a *state*, find_state says where the agent keeps what it installs.
+
+    In a fleet it is the fleet that says which models are served, and so *models* has none.
+    """
 
     state: str | None = None
     api: ApiSettings = ApiSettings()
     releases: ReleaseSettings | None = None
     models: tuple[ModelSettings, ...] = ()
+    device: DeviceSettings = DeviceSettings()
+    fleet: FleetSettings | None = None
+    telemetry: TelemetrySettings = TelemetrySettings()
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.fleet is not None and self.models:
+            raise ValueError("models names releases, and in a fleet it is the fleet that says what is served: remove [[models]] or [fleet]")
+        if self.fleet is not None and self.releases is None:
+            raise ValueError("releases is missing, and a device of a fleet needs a place to fetch them from")
         names = [model.name for model in self.models]
         for name in names:
             if names.count(name) > 1:
@@ -99,10 +153,17 @@ def load_config(path: Path) -> AgentConfig:
     except msgspec.ValidationError as error:
         raise InputError(path, _name_field(str(error)), _REMEDY) from error
     parse_address(config.api.http, f"{path}: api.http")
+    if config.fleet is not None:
+        _check_broker(config.fleet.broker, f"{path}: fleet.broker")
     for index, model in enumerate(config.models):
         name, _, version = model.release.partition("@")
         make_reference(name, version, f"{path}: models[{index}].release {model.release!r}")
     return config
+
+
+def _check_broker(text: str, subject: str) -> None:
+    if parse_broker(text, subject).tls:
+        raise InputError(subject, "it asks for TLS, which the agent does not speak", "Write mqtt://, and keep the broker on loopback or a VPN.")
 
 
 def _name_field(message: str) -> str:

@@ -41,6 +41,31 @@ def test_a_whole_configuration_is_read(tmp_path):
     assert (config.threads_of("digits"), config.threads_of("other")) == (2, 1)
 
 
+def test_a_device_of_a_fleet_is_configured(tmp_path):
+    """What a device is told of itself and of its fleet is in the record, with what most devices need as defaults."""
+    config = load_config(
+        write(
+            tmp_path,
+            """
+[device]
+id = "roof-1"
+labels = { site = "roof", note = "<b>" }
+runtimes = ["litert"]
+inventory = "/etc/edgekit/gpu-host"
+simulated = true
+[releases]
+from = "http://127.0.0.1:8420/releases/"
+[fleet]
+broker = "mqtt://user:secret@127.0.0.1:1884"
+""",
+        )
+    )
+    assert (config.device.id, config.device.labels, config.device.runtimes) == ("roof-1", {"site": "roof", "note": "<b>"}, ("litert",))
+    assert config.fleet is not None
+    assert (config.fleet.address.host, config.fleet.address.port, config.fleet.address.password) == ("127.0.0.1", 1884, "secret")
+    assert (config.fleet.shards, config.fleet.mqtt, config.telemetry.interval_s, config.telemetry.max_mb) == (16, "auto", 60.0, 64)
+
+
 def test_an_empty_configuration_has_defaults(tmp_path):
     """A file with nothing in it listens on loopback and installs nothing."""
     config = load_config(write(tmp_path, ""))
@@ -60,6 +85,19 @@ def test_an_empty_configuration_has_defaults(tmp_path):
         ("[[models]]\nrelease = 'digits@1.0.0'\nthreads = 'two'", "models[0].threads"),
         ("[[models]]\nrelease = 'digits@1.0.0'\n[[models]]\nrelease = 'digits@1.1.0'", "'digits' more than once"),
         ("state = ", "not TOML"),
+        ("[device]\nid = 'roof/1'", "device.id"),
+        ("[device]\nlabels = {'a b' = 'x'}", "device.labels"),
+        ("[device]\nruntimes = []", "device.runtimes"),
+        ("[device]\ninventory = 'gpu-host'", "inventory and simulated = true belong together"),
+        ("[device]\nsimulated = true", "inventory and simulated = true belong together"),
+        ("[fleet]\nbroker = 'mqtt://b'", "releases is missing"),
+        ("[fleet]\nbroker = 'http://b'\n[releases]\nfrom = 'd'", "fleet.broker"),
+        ("[fleet]\nbroker = 'mqtts://b'\n[releases]\nfrom = 'd'", "fleet.broker: it asks for TLS"),
+        ("[fleet]\nbroker = 'mqtt://b'\nshards = 0\n[releases]\nfrom = 'd'", "fleet.shards"),
+        ("[fleet]\nbroker = 'mqtt://b'\nmqtt = '3.1'\n[releases]\nfrom = 'd'", "fleet.mqtt"),
+        ("[fleet]\nbroker = 'mqtt://b'\n[releases]\nfrom = 'd'\n[[models]]\nrelease = 'digits@1.0.0'", "in a fleet it is the fleet that says"),
+        ("[telemetry]\ninterval_s = 0", "telemetry.interval_s"),
+        ("[telemetry]\nmax_mb = 0", "telemetry.max_mb"),
     ],
 )
 def test_a_wrong_field_is_named(tmp_path, text, named):
