@@ -2,24 +2,31 @@
 
 import logging
 import threading
+import time
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from types import TracebackType
 
 from edgekit.arrays import Array, Arrays
 from edgekit.bundles import VerifiedBundle
-from edgekit.errors import DeviceError, UnknownName
+from edgekit.deployment import Evidence
+from edgekit.errors import DeviceError, InputError, UnknownName
 from edgekit.manifest import Variant
 from edgekit.records import Digest, Record
 from edgekit.runtimes.sessions import InferenceSession
 from edgekit.tensors import TensorSpec
 from edgekit_agent.inventory import Machine
+from edgekit_agent.observing import Observer, Outcome, Unheard
 from edgekit_agent.proving import open_proven
+from edgekit_agent.trial import Answer, Trial, ask
 
 #: Requests that may wait for a model while it runs another; at 20 ms each, the last waits a third of a second.
 QUEUE = 16
 #: Seconds after which a request that does not end is taken for hung, and its session is left to the end of the process.
 DRAIN_S = 30.0
+#: The latest inferences of a model by which its p95 is told.
+WINDOW = 1000
 
 log = logging.getLogger(__name__)
 
@@ -61,12 +68,19 @@ class LiveModel:
         self._turn = threading.Lock()
         self._changed = threading.Condition()
         self._in_flight = 0
+        self._latencies: list[float] = []
+        self._count = 0
 
     def admit(self) -> None:
         """Count one more request, which release() must end; Busy where too many wait already."""
         with self._changed:
             if self._in_flight >= self._most:
                 raise Busy(self.info.name, f"{self._most} requests are waiting for it")
+            self._in_flight += 1
+
+    def hold(self) -> None:
+        """Count one more request that may come to need this model, which release() must end."""
+        with self._changed:
             self._in_flight += 1
 
     def release(self) -> None:
@@ -78,7 +92,23 @@ class LiveModel:
     def infer(self, inputs: Mapping[str, Array]) -> Arrays:
         """The outputs for *inputs*, once those before it are done; the caller was admitted."""
         with self._turn:
-            return self._session.infer(inputs)
+            began = time.perf_counter()
+            outputs = self._session.infer(inputs)
+            self._note((time.perf_counter() - began) * 1000)
+            return outputs
+
+    def find_p95(self) -> float | None:
+        """The time below which 95 of 100 of the latest inferences stayed, waiting for their turn left out, in ms; None without any."""
+        latencies = sorted(self._latencies)
+        return latencies[int(0.95 * (len(latencies) - 1))] if latencies else None
+
+    def _note(self, latency_ms: float) -> None:
+        """Keep *latency_ms* in place of the oldest; the caller has the turn."""
+        if self._count < WINDOW:
+            self._latencies.append(latency_ms)
+        else:
+            self._latencies[self._count % WINDOW] = latency_ms
+        self._count += 1
 
     def retire(self, timeout: float = DRAIN_S) -> None:
         """Wait until every admitted request has its answer, then give the memory back."""
@@ -91,12 +121,68 @@ class LiveModel:
             log.error("model %s, variant %s: a request did not end in %g s; its memory is kept", self.info.name, self.info.variant, timeout)
 
 
-class Serving:
-    """The live models by name. *expected* are those without which this device is not ready."""
+@dataclass(frozen=True)
+class _Served:
+    """What answers under one name: *live*, and while that is on trial, what is behind it."""
 
-    def __init__(self, expected: Collection[str] = ()) -> None:
+    live: LiveModel
+    trial: Trial | None = None
+
+    @property
+    def models(self) -> tuple[LiveModel, ...]:
+        behind = self.trial.behind if self.trial else None
+        return (self.live,) if behind is None else (self.live, behind)
+
+    def admit(self) -> None:
+        self.live.admit()
+        for model in self.models[1:]:
+            model.hold()
+
+    def release(self) -> None:
+        for model in self.models:
+            model.release()
+
+
+class Lease:
+    """The right to one request of a model: whatever answers it stays open as long as the lease. *info* is the release that is asked."""
+
+    def __init__(self, served: _Served, observer: Observer) -> None:
+        self.info = served.live.info
+        self._served = served
+        self._observer: Observer | None = observer
+        self._began = time.perf_counter()
+
+    def infer(self, inputs: Mapping[str, Array], wanted: Collection[str] = ()) -> Answer:
+        """The answer to *inputs*, of whose outputs those *wanted* are asked for; none means all.
+
+        Raises:
+            InputError: an input or an output is not one of the model's, or its runtime cannot run these inputs.
+        """
+        trial = self._served.trial
+        ended = trial.ask(inputs, wanted) if trial else ask(self._served.live, inputs, wanted)
+        self._tell(ended.outcome, inputs, ended.own)
+        if ended.answer is None:
+            assert ended.error is not None
+            raise ended.error
+        return ended.answer
+
+    def refuse(self) -> None:
+        """Tell that the request could not be read, unless how it ended was told already."""
+        self._tell(Outcome.REFUSED, None, None)
+
+    def _tell(self, outcome: Outcome, inputs: Mapping[str, Array] | None, outputs: Arrays | None) -> None:
+        observer, self._observer = self._observer, None
+        if observer is not None:
+            observer.on_request(self.info, (time.perf_counter() - self._began) * 1000, outcome, inputs, outputs)
+
+
+class Serving:
+    """The live models by name. *expected* are those without which this device is not ready; *observer* hears of each request."""
+
+    def __init__(self, expected: Collection[str] = (), observer: Observer | None = None) -> None:
         self.expected = frozenset(expected)
-        self._models: dict[str, LiveModel] = {}
+        self._observer = observer or Unheard()
+        self._models: dict[str, _Served] = {}
         self._lock = threading.Lock()
 
     def __enter__(self) -> "Serving":
@@ -105,8 +191,8 @@ class Serving:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         with self._lock:
             models, self._models = list(self._models.values()), {}
-        for model in models:
-            model.retire()
+        for served in models:
+            _retire(*served.models)
 
     @property
     def is_ready(self) -> bool:
@@ -117,7 +203,7 @@ class Serving:
     def list_models(self) -> list[ModelInfo]:
         """What is served, by name."""
         with self._lock:
-            return [model.info for _, model in sorted(self._models.items())]
+            return [served.live.info for _, served in sorted(self._models.items())]
 
     def find_model(self, name: str, version: str | None = None) -> ModelInfo:
         """What is served under *name*.
@@ -127,36 +213,85 @@ class Serving:
             Busy: it belongs here and is not loaded yet.
         """
         with self._lock:
-            return self._find(name, version).info
+            return self._find(name, version).live.info
 
     def swap(self, model: LiveModel) -> None:
-        """Let *model* answer all requests from now on, and close the one that did so far when its last is done."""
+        """Let *model* answer all requests from now on, and close what did so far when its last is done."""
+        self._put(model.info.name, _Served(model))
+
+    def begin_trial(self, model: LiveModel) -> None:
+        """Let *model* answer all requests from now on, with what answered so far behind it."""
+        name = model.info.name
         with self._lock:
-            old = self._models.get(model.info.name)
-            self._models[model.info.name] = model
-        if old is not None:
-            old.retire()
+            served = self._models.get(name)
+        self._put(name, _Served(model, Trial(model, served.live if served else None)))
+
+    def commit_trial(self, name: str) -> None:
+        """Let what is on trial under *name* answer alone from now on. Nothing happens where nothing is on trial."""
+        trial = self._find_trial(name)
+        if trial is not None:
+            self._put(name, _Served(trial.candidate))
+
+    def drop_trial(self, name: str) -> None:
+        """Let what is behind the trial of *name* answer again, if there is something. Nothing happens where nothing is on trial."""
+        trial = self._find_trial(name)
+        if trial is not None:
+            self._put(name, _Served(trial.behind) if trial.behind else None)
+
+    def remove(self, name: str) -> None:
+        """Serve nothing under *name* any more."""
+        self._put(name, None)
+
+    def find_evidence(self, name: str) -> Evidence | None:
+        """What the trial of *name* has seen so far; None where nothing is on trial."""
+        trial = self._find_trial(name)
+        return trial.evidence if trial else None
 
     @contextmanager
-    def leasing(self, name: str, version: str | None = None) -> Iterator[LiveModel]:
+    def leasing(self, name: str, version: str | None = None) -> Iterator[Lease]:
         """The live model for the length of one request: it stays open until the block ends, whatever is swapped meanwhile."""
         with self._lock:
-            model = self._find(name, version)
-            model.admit()
+            served = self._find(name, version)
+            served.admit()
+        lease = Lease(served, self._observer)
         try:
-            yield model
+            yield lease
+        except InputError:
+            lease.refuse()
+            raise
         finally:
-            model.release()
+            served.release()
 
-    def _find(self, name: str, version: str | None) -> LiveModel:
-        model = self._models.get(name)
-        if model is None and name in self.expected:
+    def _put(self, name: str, served: _Served | None) -> None:
+        """Serve *served* under *name*, and close what it does without."""
+        with self._lock:
+            old = self._models.pop(name, None)
+            if served is not None:
+                self._models[name] = served
+        kept = served.models if served else ()
+        _retire(*(model for model in (old.models if old else ()) if model not in kept))
+
+    def _find_trial(self, name: str) -> Trial | None:
+        with self._lock:
+            served = self._models.get(name)
+        return served.trial if served else None
+
+    def _find(self, name: str, version: str | None) -> _Served:
+        served = self._models.get(name)
+        if served is None and name in self.expected:
             raise Busy(name, "it is not loaded yet")
-        if model is None:
+        if served is None:
             raise UnknownModel("model", name, self._models)
-        if version not in (None, model.info.version):
-            raise UnknownModel(f"version of {name}", str(version), [model.info.version])
-        return model
+        for model in served.models:
+            if version in (None, model.info.version):
+                # Who asks for the version behind a trial by its name gets that one alone.
+                return served if model is served.live else _Served(model)
+        raise UnknownModel(f"version of {name}", str(version), [model.info.version for model in served.models])
+
+
+def _retire(*models: LiveModel) -> None:
+    for model in models:
+        model.retire()
 
 
 def load_model(bundle: VerifiedBundle, variant: Variant, machine: Machine, threads: int = 1, release: str | None = None) -> LiveModel:

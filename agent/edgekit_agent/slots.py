@@ -7,7 +7,7 @@ it is written last, in one rename.
 
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -49,11 +49,23 @@ class ModelSlots(Record, frozen=True, kw_only=True):
         """What some slot needs."""
         return tuple(one for one in (self.active, self.trial, self.previous) if one is not None)
 
-    def activate(self, installed: Installed) -> "ModelSlots":
-        """The slots once *installed* is active. What was active becomes the previous one, unless it is the same."""
+    def activate(self, installed: Installed | None) -> "ModelSlots":
+        """The slots once *installed*, or nothing, is active. What was active becomes the previous one, unless it is the same."""
         if installed == self.active:
             return self
         return msgspec.structs.replace(self, active=installed, previous=self.active)
+
+    def commit(self) -> "ModelSlots":
+        """The slots once what is on trial is active; the same where nothing is."""
+        return self if self.trial is None else msgspec.structs.replace(self, trial=None).activate(self.trial)
+
+    def drop(self) -> "ModelSlots":
+        """The slots without a trial."""
+        return self if self.trial is None else msgspec.structs.replace(self, trial=None)
+
+    def find_held(self, digest: str, variant: str | None) -> Installed | None:
+        """What is held of the release with *digest*, where it is *variant* or any will do."""
+        return next((one for one in self.held if one.digest == digest and variant in (None, one.variant)), None)
 
 
 class SlotStore:
@@ -111,12 +123,44 @@ class SlotStore:
 
         The caller holds the lock, and has proven it. Until the last step, nothing that a slot needs is touched.
         """
+        installed = self._keep(bundle, release)
+        self._write_slots(bundle.manifest.name, self.read_slots(bundle.manifest.name).activate(installed))
+        return installed
+
+    def adopt_trial(self, bundle: VerifiedBundle, release: str) -> Installed:
+        """Put the one variant of *bundle*, which lies in staging, into the trial slot of its model. The caller holds the lock."""
+        installed = self._keep(bundle, release)
+        self.try_again(bundle.manifest.name, installed)
+        return installed
+
+    def try_again(self, model: str, installed: Installed) -> None:
+        """Put *installed*, which some slot of *model* holds, into the trial slot too. The caller holds the lock."""
+        self._write_slots(model, msgspec.structs.replace(self.read_slots(model), trial=installed))
+
+    def commit_trial(self, model: str) -> None:
+        """Make what is on trial the active release of *model*; nothing is done where nothing is. The caller holds the lock."""
+        self._change(model, ModelSlots.commit)
+
+    def drop_trial(self, model: str) -> None:
+        """Clear the trial slot of *model*. The caller holds the lock."""
+        self._change(model, ModelSlots.drop)
+
+    def deactivate(self, model: str) -> None:
+        """Have no release of *model* active, and keep the one that was for a return. The caller holds the lock."""
+        self._change(model, lambda slots: slots.drop().activate(None))
+
+    def _change(self, model: str, change: Callable[[ModelSlots], ModelSlots]) -> None:
+        slots = self.read_slots(model)
+        changed = change(slots)
+        if changed != slots:
+            self._write_slots(model, changed)
+
+    def _keep(self, bundle: VerifiedBundle, release: str) -> Installed:
+        """Store the files of *bundle* where its slots can point to them."""
         installed = Installed(release=release, digest=bundle.digest, variant=bundle.variants[0].id)
-        slots = self.read_slots(bundle.manifest.name)
         for entry in _files_of(bundle.manifest, {installed.variant}):
             store_blob(bundle.root / entry.path, entry, self.blobs)
         self._link_release(bundle.root / MANIFEST, bundle.manifest, installed)
-        self._write_slots(bundle.manifest.name, slots.activate(installed))
         return installed
 
     def roll_back(self, model: str) -> Installed:

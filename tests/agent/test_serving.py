@@ -30,7 +30,7 @@ class Blocking:
 
 def ask(serving: Serving) -> float:
     with serving.leasing("adder") as model:
-        return float(model.infer(ONE)["y"][0])
+        return float(model.infer(ONE).outputs["y"][0])
 
 
 def test_a_model_is_found_by_name_and_version(make_live):

@@ -16,6 +16,7 @@ from msgspec import Meta, Struct
 
 from edgekit.arrays import Array, Arrays
 from edgekit.errors import EdgekitError, InputError
+from edgekit.runtimes.sessions import check_outputs
 from edgekit.tensors import TensorSpec
 
 #: The protocol's datatypes ("Tensor Data Types") and the dtypes that they are here.
@@ -117,14 +118,6 @@ def encode_response(model: str, version: str, request: InferRequest, specs: Sequ
     identity = {} if request.id is None else {"id": request.id}
     head = msgspec.json.encode({"model_name": model, "model_version": version, **identity, "outputs": outputs})
     return Payload((head, *binary.values()), len(head) if binary else None)
-
-
-def check_outputs(wanted: Mapping[str, bool], specs: Sequence[TensorSpec]) -> None:
-    """Refuse the name of an output that the model does not have."""
-    known = [spec.name for spec in specs]
-    for name in wanted:
-        if name not in known:
-            raise InputError(f"output {name!r}", "the model has no such output", f"It gives {', '.join(known)}.")
 
 
 def describe_tensor(spec: TensorSpec) -> dict[str, Any]:

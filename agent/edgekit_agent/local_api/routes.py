@@ -11,7 +11,7 @@ import msgspec
 
 from edgekit.errors import EdgekitError, InputError
 from edgekit_agent.local_api.messages import Request, Response
-from edgekit_agent.local_api.protocol import EXTENSIONS, check_outputs, decode_request, describe_tensor, encode_error, encode_response
+from edgekit_agent.local_api.protocol import EXTENSIONS, decode_request, describe_tensor, encode_error, encode_response
 from edgekit_agent.serving import Busy, ModelInfo, Serving, UnknownModel
 
 log = logging.getLogger(__name__)
@@ -97,11 +97,10 @@ class Routes:
             return _json({"name": model, "ready": False}, HTTPStatus.SERVICE_UNAVAILABLE)
 
     def _infer(self, name: str, version: str | None, request: Request) -> Response:
-        with self._serving.leasing(name, version) as model:
+        with self._serving.leasing(name, version) as lease:
             asked = decode_request(request.body, _find_json_length(request))
-            check_outputs(asked.outputs, model.info.outputs)
-            answers = model.infer(asked.inputs)
-            payload = encode_response(name, model.info.version, asked, model.info.outputs, answers)
+            answer = lease.infer(asked.inputs, asked.outputs)
+            payload = encode_response(name, answer.info.version, asked, answer.info.outputs, answer.outputs)
         if payload.json_length is None:
             return Response(HTTPStatus.OK, payload.pieces)
         kind = ("Content-Type", "application/octet-stream")

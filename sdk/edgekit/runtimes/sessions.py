@@ -1,6 +1,6 @@
 """An inference session: whatever variant serves, callers see the source model's tensors."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 
@@ -113,6 +113,14 @@ def check_inputs(inputs: Mapping[str, Array], specs: tuple[TensorSpec, ...]) -> 
         if spec.name not in inputs:
             raise InputError(f"input {spec.name!r}", "it is missing", f"The model takes {expected}.")
         _check_input(inputs[spec.name], spec, sizes)
+
+
+def check_outputs(wanted: Iterable[str], specs: Sequence[TensorSpec]) -> None:
+    """Refuse the name of an output that the model does not have."""
+    known = [spec.name for spec in specs]
+    for name in wanted:
+        if name not in known:
+            raise InputError(f"output {name!r}", "the model has no such output", f"It gives {', '.join(known)}.")
 
 
 def _check_input(array: Array, spec: TensorSpec, sizes: dict[str, int]) -> None:
