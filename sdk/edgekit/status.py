@@ -32,9 +32,9 @@ class DeviceStatus(Record, frozen=True, kw_only=True):
     device: Name
     online: bool = True
     epoch: Epoch = "0" * 16
-    revision: Annotated[int, Meta(ge=0)] = 0
+    revision: Annotated[int, Meta(ge=0, lt=1 << 53)] = 0
     at_ms: Millis = 0
-    counter: Annotated[int, Meta(ge=0)] = 0
+    counter: Annotated[int, Meta(ge=0, lt=1 << 53)] = 0
     models: Annotated[tuple[ModelStatus, ...], Meta(max_length=64)] = ()
     refused: Annotated[str, Meta(max_length=2000)] = ""
 

@@ -74,6 +74,12 @@ def _read_device(row: Row[Any]) -> Device:
     )
 
 
+def find_online(connection: Connection, names: Iterable[str]) -> frozenset[str]:
+    """Those among *names* that the broker has a connection to, as far as it has said."""
+    query = select(devices.c.id).where(devices.c.id.in_(sorted(set(names))), devices.c.online)
+    return frozenset(connection.execute(query).scalars())
+
+
 def read_status(connection: Connection, device: str) -> DeviceStatus | None:
     """What *device* said last of where it stands; None where it has said nothing yet."""
     data = connection.execute(select(statuses.c.status).where(statuses.c.device == device)).scalar_one_or_none()

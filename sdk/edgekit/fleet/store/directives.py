@@ -37,15 +37,24 @@ def read_directive(connection: Connection, device: str) -> Directive | None:
 
 
 def list_due_directives(connection: Connection, now_ms: int, limit: int = 500) -> list[Directive]:
-    """The directives that are due at *now_ms* and that their devices do not know yet, the longest due first."""
-    query = _unknown().where(directives.c.due_ms <= now_ms).order_by(directives.c.due_ms).limit(limit)
+    """The directives that are due at *now_ms* and that their devices do not know yet, the longest due first.
+
+    One that was sent in what is now the future is due too: the clock was set back since, and it would wait for that long.
+    """
+    due = or_(directives.c.due_ms <= now_ms, directives.c.sent_ms.is_(None), directives.c.sent_ms > now_ms)
+    query = _unknown().where(due).order_by(directives.c.due_ms).limit(limit)
     return [Directive(**row) for row in connection.execute(query).mappings()]
 
 
-def list_aging_directives(connection: Connection, before_ms: int, limit: int = 500) -> list[Directive]:
-    """The directives that expire before *before_ms* and that their devices do not know yet: they must be signed anew."""
-    query = _unknown().where(directives.c.expires_ms < before_ms).order_by(directives.c.expires_ms).limit(limit)
-    return [Directive(**row) for row in connection.execute(query).mappings()]
+def list_outdated(connection: Connection, before_ms: int, limit: int = 500) -> list[str]:
+    """The devices whose directive must be signed anew: they do not know it and it expires before *before_ms*, or they know a newer.
+
+    A device can know a newer one than its server when that was restored from an older copy of its database.
+    """
+    aging = and_(or_(statuses.c.counter.is_(None), statuses.c.counter < directives.c.counter), directives.c.expires_ms < before_ms)
+    query = select(directives.c.device).outerjoin(statuses, statuses.c.device == directives.c.device)
+    query = query.where(or_(aging, statuses.c.counter > directives.c.counter)).order_by(directives.c.expires_ms).limit(limit)
+    return list(connection.execute(query).scalars())
 
 
 def _unknown() -> "Select[tuple[object, ...]]":
@@ -59,10 +68,11 @@ def mark_sent(connection: Connection, device: str, counter: int, now_ms: int, du
     connection.execute(update(directives).where(this).values(sent_ms=now_ms, attempts=directives.c.attempts + 1, due_ms=due_ms))
 
 
-def hasten_directive(connection: Connection, device: str, counter: int, now_ms: int) -> None:
-    """Send the directive of *device* at once, since the device has just said that it knows none newer than *counter*."""
-    newer = and_(directives.c.device == device, directives.c.counter > counter)
-    connection.execute(update(directives).where(newer).values(due_ms=now_ms, attempts=0))
+def hasten_directive(connection: Connection, device: str, counter: int, now_ms: int, patience_ms: int = 0) -> None:
+    """Send the directive of *device* by *now_ms* + *patience_ms*, since the device has said that it knows none newer than *counter*."""
+    due_ms = now_ms + patience_ms
+    newer = and_(directives.c.device == device, directives.c.counter > counter, directives.c.due_ms > due_ms)
+    connection.execute(update(directives).where(newer).values(due_ms=due_ms, attempts=0 if patience_ms == 0 else directives.c.attempts))
 
 
 def find_counter(connection: Connection, device: str) -> int:

@@ -37,7 +37,8 @@ def acquire_lease(connection: Connection, name: str, owner: str, now_ms: int, tt
     An owner that holds it already gets a new fence: it does so after it has lost track of what it had begun.
     """
     row = connection.execute(select(leases).where(leases.c.name == name).with_for_update()).one_or_none()
-    if row is not None and row.owner != owner and row.expires_ms > now_ms:
+    # One that would last longer than it can was taken before the clock was set back: its holder's fence protects what it does.
+    if row is not None and row.owner != owner and now_ms < row.expires_ms <= now_ms + ttl_ms:
         return None
     lease = Lease(name, owner, row.fence + 1 if row is not None else 1, now_ms + ttl_ms)
     upsert(connection, leases, [lease._asdict()])

@@ -12,15 +12,21 @@ from edgekit.errors import UnknownName
 from edgekit.fleet.store.devices import Device, list_devices
 from edgekit.fleet.store.dialects import upsert
 from edgekit.fleet.store.events import append_event
-from edgekit.fleet.store.leases import Lease, check_lease
 from edgekit.fleet.store.tables import assignments, desired, rollouts
-from edgekit.records import Name, Record
+from edgekit.records import Digest, Name, Record
 from edgekit.rollout import OPEN, Decision, Rollout, Standing
 from edgekit.selection import parse_selection
 
 
+class Before(Record, frozen=True, kw_only=True):
+    """A release that was good on a device, by its name and its manifest's digest; both None where there was none."""
+
+    release: str | None = None
+    digest: Digest | None = None
+
+
 class Assignment(Record, frozen=True, kw_only=True):
-    """That *device* should have *desired*, because of *rollout* (empty where none asked for it).
+    """That *device* should have *desired*, because of *rollout* (empty where none asked for it), and go back to *before*.
 
     *state* and *reason* are what the device reported last under this deployment's id; None until it has.
     """
@@ -28,6 +34,7 @@ class Assignment(Record, frozen=True, kw_only=True):
     device: Name
     desired: DesiredModel
     rollout: str = ""
+    before: Before = Before()
     assigned_ms: int = 0
     state: State | None = None
     reason: str = ""
@@ -69,27 +76,23 @@ def assign(connection: Connection, wanted: Sequence[Assignment], now_ms: int) ->
             "model": one.desired.model,
             "rollout": one.rollout,
             "desired": one.desired.encode(),
+            "before": one.before.encode(),
             "assigned_ms": now_ms,
             "state": "",
             "reason": "",
         }
         for one in wanted
     ]
-    upsert(connection, assignments, rows, key=("device", "deployment"), keep=("assigned_ms", "state", "reason"))
+    upsert(connection, assignments, rows, key=("device", "deployment"), keep=("before", "assigned_ms", "state", "reason"))
     upsert(connection, desired, [{name: row[name] for name in ("device", "model", "deployment", "desired")} for row in rows])
 
 
-def apply_decision(connection: Connection, lease: Lease, decision: Decision, wanted: Sequence[Assignment], now_ms: int) -> None:
-    """Keep what was decided: the rollout as it is now, and what each device should have because of it.
-
-    Raises:
-        LeaseLost: another coordinator is at work by now; nothing is written.
-    """
-    check_lease(connection, lease)
+def apply_decision(connection: Connection, decision: Decision, wanted: Sequence[Assignment], now_ms: int) -> None:
+    """Keep what was decided: the rollout as it is now, and what each device should have because of it."""
     rollout = decision.rollout
     save_rollout(connection, rollout, now_ms)
     assign(connection, wanted, now_ms)
-    if wanted:
+    if wanted or not rollout.is_open:
         text = f"{rollout.state.value}: {len(decision.assign)} devices get {rollout.release}, {len(decision.roll_back)} go back. {rollout.reason}"
         append_event(connection, "rollout", rollout.id, text, now_ms)
 
@@ -98,6 +101,14 @@ def list_desired(connection: Connection, device: str) -> tuple[DesiredModel, ...
     """What *device* should have of each model, by model."""
     query = select(desired.c.desired).where(desired.c.device == device).order_by(desired.c.model)
     return tuple(DesiredModel.decode(data, f"desired state of {device}") for data in connection.execute(query).scalars())
+
+
+def find_current(connection: Connection, device: str, model: str) -> Assignment | None:
+    """Why *device* should have of *model* what it should have now; None where nothing was ever asked for."""
+    current = and_(desired.c.device == assignments.c.device, desired.c.deployment == assignments.c.deployment)
+    query = select(assignments).join(desired, current).where(desired.c.device == device, desired.c.model == model)
+    row = connection.execute(query).one_or_none()
+    return None if row is None else _read_assignment(row)
 
 
 def list_assignments(connection: Connection, *, device: str = "", model: str = "", rollout: str = "", limit: int = 1000) -> list[Assignment]:
@@ -114,6 +125,7 @@ def _read_assignment(row: Row[Any]) -> Assignment:
         device=row.device,
         desired=DesiredModel.decode(row.desired, f"assignment of {row.device}"),
         rollout=row.rollout,
+        before=Before.decode(row.before, f"assignment of {row.device}"),
         assigned_ms=row.assigned_ms,
         state=State(row.state) if row.state else None,
         reason=row.reason,

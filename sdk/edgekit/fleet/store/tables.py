@@ -97,6 +97,8 @@ assignments = Table(
     # Empty where no rollout asked for it.
     Column("rollout", _ID, nullable=False),
     Column("desired", LargeBinary, nullable=False),
+    # What the device goes back to when this is taken back.
+    Column("before", LargeBinary, nullable=False),
     Column("assigned_ms", BigInteger, nullable=False),
     # The last that the device reported of it; empty until then.
     Column("state", String(32), nullable=False),

@@ -22,6 +22,8 @@ from edgekit.telemetry import Batch, Event, Interval, encode_record
 #: The epoch of a device that has not told any: a last will has none, and an inventory neither.
 NO_EPOCH = "0" * 16
 INTERVAL, EVENT = 1, 2
+#: How long a device that refused what it should have is left alone, in milliseconds.
+_REFUSED_MS = 60_000
 
 
 class SentInventory(NamedTuple):
@@ -153,6 +155,9 @@ def _log(device: str, event: Event) -> LoggedEvent:
 def _store_status(connection: Connection, streams: _Streams, status: DeviceStatus, now_ms: int) -> bool:
     if not status.online:
         return _store_will(connection, status)
+    # Also when it says nothing new: who connects again after a while has sent it before, and should be answered at once.
+    # One that it has just refused would be refused again, so that one may wait.
+    hasten_directive(connection, status.device, status.counter, now_ms, _REFUSED_MS if status.refused else 0)
     key = (status.device, status.epoch)
     if status.revision <= streams[key].status_revision:
         return False
@@ -162,7 +167,6 @@ def _store_status(connection: Connection, streams: _Streams, status: DeviceStatu
     for model in status.models:
         if model.deployment is not None:
             report_deployment(connection, status.device, model.deployment)
-    hasten_directive(connection, status.device, status.counter, now_ms)
     return True
 
 

@@ -119,6 +119,7 @@ def _make_desired() -> None:
         _text("model", 64),
         _text("rollout", 64),
         _bytes("desired"),
+        _bytes("before"),
         _number("assigned_ms"),
         _text("state", 32),
         _text("reason"),
