@@ -133,12 +133,16 @@ class Evidence(Record, frozen=True, kw_only=True):
 
 
 class Deployment(Record, frozen=True, kw_only=True):
-    """A release on its way to one device's slot. *since_ms* is when its state began (unix time, the device's clock)."""
+    """A release on its way to one device's slot. *since_ms* is when its state began (unix time, the device's clock).
+
+    Where no release is to serve the model, *release* is empty and there is no *digest*. *crashes* counts how often the device's
+    agent ended without being stopped while it proved or tried the release.
+    """
 
     id: Name
     model: Name
-    release: str
-    digest: Digest
+    release: str = ""
+    digest: Digest | None = None
     counter: Annotated[int, Meta(ge=0)]
     trial: TrialTerms = TrialTerms()
     state: State = State.PENDING
@@ -165,6 +169,27 @@ class Deployment(Record, frozen=True, kw_only=True):
         """Whether the state has lasted longer than its deadline. A clock that was set back makes nothing late."""
         deadline = DEADLINES.get(self.state)
         return deadline is not None and now_ms - self.since_ms > deadline * 1000
+
+
+# fmt: off
+_PHRASES = {
+    State.PENDING:     "is asked for",
+    State.DOWNLOADING: "is being fetched",
+    State.PROVING:     "is being held against its golden samples",
+    State.TRIAL:       "is on trial",
+    State.COMMITTED:   "is committed",
+    State.UNPROVEN:    "serves and is not proved yet",
+    State.ROLLED_BACK: "was rolled back",
+    State.FAILED:      "was not installed",
+    State.SUPERSEDED:  "gave way to what is desired now",
+}
+# fmt: on
+
+
+def explain_deployment(deployment: Deployment) -> str:
+    """Where *deployment* stands and why, in one sentence."""
+    because = f": {deployment.reason}" if deployment.reason else ""
+    return f"{deployment.release or 'no release'} {_PHRASES[deployment.state]}{because}."
 
 
 class Verdict(enum.Enum):

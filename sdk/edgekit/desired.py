@@ -24,6 +24,13 @@ Counter = Annotated[int, Meta(ge=1, le=1 << 53)]
 Version = Annotated[str, Meta(max_length=64)]
 
 
+class UnknownDirector(TrustError):
+    """A message is signed by nobody whom this device obeys; the director's keys may have changed since it learned them."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__("desired state", f"it is not signed by the fleet's director: {error}", "Nothing was done.")
+
+
 class DesiredModel(Record, frozen=True, kw_only=True):
     """One model: the release that is to serve it, with the digest of its manifest; None where none is to.
 
@@ -78,7 +85,7 @@ def verify_desired(message: bytes, keys: Sequence[Key], device: str, last_counte
 
     Raises:
         WireError: it is no envelope, or what is in it is no desired state.
-        TrustError: it is not signed by the director, is for another device, is older than what was seen, or has expired.
+        TrustError: it is not signed by the director (then UnknownDirector), is for another device, is older than what was seen, or has expired.
     """
     desired = _open_envelope(message, keys)
     subject = f"desired state {desired.counter}"
@@ -101,7 +108,7 @@ def _open_envelope(message: bytes, keys: Sequence[Key]) -> DesiredState:
     except (VerificationError, ValueError) as error:
         if isinstance(error, msgspec.MsgspecError) or not keys:
             raise WireError("desired state", f"it is no signed envelope: {error}") from error
-        raise TrustError("desired state", f"it is not signed by the fleet's director: {error}", "Nothing was done.") from error
+        raise UnknownDirector(error) from error
     except (KeyError, TypeError, AttributeError, RecursionError) as error:
         raise WireError("desired state", f"it is no signed envelope: {type(error).__name__} {error}") from error
     if envelope.payload_type != PAYLOAD_TYPE:
