@@ -31,9 +31,9 @@ class Health(Record, frozen=True, kw_only=True):
     mqtt: str
     shards: int
     broker_up: bool
-    devices: int
-    online: int
-    open_rollouts: int
+    devices: int = 0
+    online: int = 0
+    open_rollouts: int = 0
 
 
 class DeviceView(Record, frozen=True, kw_only=True):
@@ -102,13 +102,17 @@ class PlannedPhase(Record, frozen=True, kw_only=True):
 
 
 class RolloutPlan(Record, frozen=True, kw_only=True):
-    """What a rollout would do now. *absent* devices get the release when they return; *downloads* are a variant's bytes, by its id."""
+    """What a rollout would do now. *absent* devices get the release when they return; *downloads* are a variant's bytes, by its id.
+
+    *conflicts* are the ids of rollouts that are on their way to some of the same devices: while there is one, it cannot be started.
+    """
 
     release: str
     model: Name
     digest: Digest
     phases: tuple[PlannedPhase, ...]
     absent: tuple[Name, ...] = ()
+    conflicts: tuple[str, ...] = ()
     downloads: dict[str, int] = {}
 
 
