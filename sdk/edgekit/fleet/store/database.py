@@ -9,7 +9,7 @@ from typing import Concatenate, ParamSpec, TypeVar
 
 from sqlalchemy import create_engine
 from sqlalchemy.engine import Connection, Engine
-from sqlalchemy.exc import DatabaseError
+from sqlalchemy.exc import DatabaseError, DataError, IntegrityError, ProgrammingError
 
 from edgekit.errors import DeviceError
 from edgekit.files import naming_disk_errors
@@ -56,9 +56,11 @@ class Store:
 
 @contextlib.contextmanager
 def naming_database_errors(path: Path) -> Iterator[None]:
-    """Say DeviceError where the database at *path* fails, with its own reason."""
+    """Say DeviceError where the database at *path* fails, with its own reason. What is wrong with a statement or a value stays as it is."""
     try:
         yield
+    except (IntegrityError, DataError, ProgrammingError):
+        raise
     except DatabaseError as error:
         raise DeviceError(
             path, f"the database answers {str(error.orig)!r}", "Look at its disk: room, rights, and damage; nothing was changed."
