@@ -10,12 +10,12 @@ from pathlib import Path
 from types import TracebackType
 
 from edgekit.addresses import BrokerAddress, Endpoint
-from edgekit.errors import DeviceError, TransferError
+from edgekit.errors import DeviceError
 from edgekit.files import naming_disk_errors, write_file
 from edgekit.fleet.broker_configuration import encode_configuration
 from edgekit.fleet.listening import bind_socket, check_loopback
 from edgekit.fleet.mosquitto import Mosquitto, find_mosquitto
-from edgekit.fleet.probing import probe_broker
+from edgekit.fleet.probing import is_answering
 from edgekit.fleet.tethering import tether
 
 log = logging.getLogger(__name__)
@@ -125,9 +125,7 @@ class Broker:
             await asyncio.sleep(0.02)
 
     async def _answers(self) -> bool:
-        try:
-            await probe_broker(self.address, 1.0)
-        except TransferError:
+        if not await is_answering(self.address):
             return False
         # Another program may have taken the port and speak MQTT too: then ours is ending, and that is waited for.
         return self._process is not None and self._process.returncode is None

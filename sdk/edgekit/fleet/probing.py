@@ -44,6 +44,15 @@ async def probe_broker(address: BrokerAddress, seconds: float = 5.0) -> None:
         raise InputError(f"broker {address}", _REFUSALS.get(code, f"it answers with code {code}"), "Correct the user and password in its address.")
 
 
+async def is_answering(address: BrokerAddress) -> bool:
+    """Whether the broker at *address* lets us in, within a second."""
+    try:
+        await probe_broker(address, 1.0)
+    except (TransferError, InputError):
+        return False
+    return True
+
+
 async def _ask(address: BrokerAddress) -> int | None:
     """The return code of the broker; None where the answer is no CONNACK."""
     reader, writer = await asyncio.open_connection(address.host, address.port, ssl=address.tls or None)

@@ -26,25 +26,6 @@ else:
 SETTINGS = "fleet.toml"
 
 
-class FleetSettings(Record, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What ``fleet.toml`` says.
-
-    *releases* is the release repository, a directory. *shards* is fixed when the fleet is made, and devices are told. *broker*
-    is the address of a broker that somebody else runs; without it the fleet runs its own on *mqtt*.
-    """
-
-    releases: Annotated[str, Meta(min_length=1)]
-    shards: Annotated[int, Meta(ge=1, le=1024)] = SHARDS
-    http: Endpoint = Endpoint(port=8420)
-    mqtt: Endpoint = Endpoint(port=1883)
-    broker: str | None = None
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.broker is not None:
-            parse_broker(self.broker, "broker")
-
-
 class FleetDirectory(Record, frozen=True, kw_only=True):
     """The names of everything in the directory *root*."""
 
@@ -79,6 +60,29 @@ class FleetDirectory(Record, frozen=True, kw_only=True):
     def lock(self) -> Path:
         """Held by the one server that may be at work here."""
         return self.root / ".lock"
+
+
+class FleetSettings(Record, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What ``fleet.toml`` says.
+
+    *releases* is the release repository, a directory. *shards* is fixed when the fleet is made, and devices are told. *broker*
+    is the address of a broker that somebody else runs; without it the fleet runs its own on *mqtt*.
+    """
+
+    releases: Annotated[str, Meta(min_length=1)]
+    shards: Annotated[int, Meta(ge=1, le=1024)] = SHARDS
+    http: Endpoint = Endpoint(port=8420)
+    mqtt: Endpoint = Endpoint(port=1883)
+    broker: str | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.broker is not None:
+            parse_broker(self.broker, "broker")
+
+    def find_repository(self, directory: FleetDirectory) -> Path:
+        """The release repository; where it is written without a root, it is below *directory*."""
+        return directory.root / self.releases
 
 
 class Running(Record, frozen=True, kw_only=True):

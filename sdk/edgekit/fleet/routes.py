@@ -1,0 +1,110 @@
+"""What the fleet's HTTP API can do: each handler asks the store, the release repository or the coordinator, and gives a record."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Annotated
+
+import msgspec
+from litestar import get, patch
+from litestar.params import Dependency, Parameter
+
+from edgekit.fleet.queries import audit_streams, change_labels, count_fleet, detail_device, page_events, step_telemetry, summarise_devices
+from edgekit.fleet.release_reader import ReleaseReader
+from edgekit.fleet.store.database import Store
+from edgekit.fleet.store.summaries import Window
+from edgekit.fleet.views import (
+    AuditView,
+    DeviceDetail,
+    DeviceSummary,
+    DeviceView,
+    EventView,
+    Health,
+    LabelChange,
+    ReleaseList,
+    TelemetryStep,
+)
+
+MINUTE_MS = 60_000
+HOUR_MS = 60 * MINUTE_MS
+
+
+@dataclass(frozen=True)
+class Services:
+    """What the API stands on. *now_ms* is the clock; *read_health* says how the server is, all but the counts."""
+
+    store: Store
+    releases: ReleaseReader
+    now_ms: Callable[[], int]
+    read_health: Callable[[], Awaitable[Health]]
+
+
+Fleet = Annotated[Services, Dependency(skip_validation=True)]
+Text = Annotated[str, Parameter(max_length=500)]
+Millis = Annotated[int, Parameter(ge=0, le=1 << 53, description="Unix milliseconds.")]
+
+
+@get("/health", summary="Whether the server is up, and what it stands on.")
+async def read_health(fleet: Fleet) -> Health:
+    """The server's own health."""
+    counts = await fleet.store.read(count_fleet)
+    return msgspec.structs.replace(await fleet.read_health(), **counts._asdict())
+
+
+@get("/devices", summary="The devices of the fleet, or those that a selection names.")
+async def list_devices(fleet: Fleet, select: Text = "") -> list[DeviceSummary]:
+    """Devices by id, each with its status."""
+    return await fleet.store.read(summarise_devices, select)
+
+
+@get("/devices/{device:str}", summary="Everything about one device.")
+async def show_device(fleet: Fleet, device: Text) -> DeviceDetail:
+    """One device."""
+    return await fleet.store.read(detail_device, device)
+
+
+@patch("/devices/{device:str}/labels", summary="Set labels of a device; an empty value takes one away.")
+async def label_device(fleet: Fleet, device: Text, data: LabelChange) -> DeviceView:
+    """The device with its labels as they are now."""
+    return await fleet.store.write(change_labels, device, data.labels, fleet.now_ms())
+
+
+@get("/telemetry", summary="What was measured, a time step at a time.")
+async def list_telemetry(
+    fleet: Fleet,
+    device: Text = "",
+    model: Text = "",
+    since: Annotated[Millis | None, Parameter(description="From when, in unix milliseconds; an hour ago by default.")] = None,
+    until: Annotated[Millis | None, Parameter(description="Until when, not included; now by default.")] = None,
+    step: Annotated[int, Parameter(ge=1, le=1 << 53, description="The length of a step in milliseconds.")] = MINUTE_MS,
+) -> list[TelemetryStep]:
+    """Sums and percentiles, oldest first; steps in which nothing was measured are left out."""
+    end = fleet.now_ms() + 1 if until is None else until
+    begin = max(0, end - HOUR_MS) if since is None else since
+    return await fleet.store.read(step_telemetry, Window(begin, end, step, device, model))
+
+
+@get("/releases", summary="The releases that the repository offers.")
+async def list_releases(fleet: Fleet) -> ReleaseList:
+    """Releases by name, from old to new."""
+    return ReleaseList(root=await fleet.releases.pin(), releases=await fleet.releases.list_releases())
+
+
+@get("/audit", summary="The books: what devices made, what is stored, and what is known to be lost.")
+async def read_audit(fleet: Fleet, device: Text = "") -> list[AuditView]:
+    """One line for each epoch of each device."""
+    return await fleet.store.read(audit_streams, device)
+
+
+@get("/events", summary="What happened, newest first.")
+async def list_events(
+    fleet: Fleet,
+    subject: Text = "",
+    kind: Text = "",
+    before: Annotated[int | None, Parameter(ge=0, le=1 << 53, description="The id of the last event of the page before.")] = None,
+    limit: Annotated[int, Parameter(ge=1, le=1000)] = 100,
+) -> list[EventView]:
+    """The event log, a page at a time."""
+    return await fleet.store.read(page_events, subject, kind, before, limit)
+
+
+ROUTES = (read_health, list_devices, show_device, label_device, list_telemetry, list_releases, read_audit, list_events)

@@ -1,0 +1,124 @@
+"""The fleet's server put together: each part is opened in order, and closed in reverse."""
+
+import asyncio
+import contextlib
+import os
+import socket
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from importlib.metadata import version
+
+from edgekit.addresses import BrokerAddress, Endpoint, parse_broker
+from edgekit.files import write_file
+from edgekit.fleet.api import create_app
+from edgekit.fleet.background import wait_for_any, working
+from edgekit.fleet.broker import Broker
+from edgekit.fleet.http_server import serving_http
+from edgekit.fleet.listening import bind_socket, check_loopback
+from edgekit.fleet.probing import is_answering, probe_broker
+from edgekit.fleet.release_reader import ReleaseReader
+from edgekit.fleet.routes import Services
+from edgekit.fleet.settings import FleetDirectory, FleetSettings, Running
+from edgekit.fleet.store.database import Store, open_store
+from edgekit.fleet.store.events import append_event
+from edgekit.fleet.views import Health
+from edgekit.locks import holding_lock
+
+
+def read_clock() -> int:
+    """Unix milliseconds."""
+    return time.time_ns() // 1_000_000
+
+
+class FleetServer:
+    """Everything that a fleet needs beside its devices, in *directory*, as *settings* say."""
+
+    def __init__(self, directory: FleetDirectory, settings: FleetSettings) -> None:
+        self.directory = directory
+        self.settings = settings
+
+    async def run(self, stop: asyncio.Event, announce: Callable[[Running], None]) -> None:
+        """Work until *stop* is set; *announce* is called once everything is up.
+
+        Raises:
+            InputError: a setting cannot be used, or there is no release repository.
+            DeviceError: a port is taken, there is no broker to be had, or another server is at work here.
+            TransferError: the broker that is named cannot be reached.
+            TrustError: the release repository does not hold what its root vouches for.
+        """
+        ended = asyncio.Event()
+        async with contextlib.AsyncExitStack() as stack:
+            announce(await self._open(stack, ended))
+            await wait_for_any(stop, ended)
+
+    async def _open(self, stack: contextlib.AsyncExitStack, ended: asyncio.Event) -> Running:
+        check_loopback(self.settings.http, "http")
+        stack.enter_context(holding_lock(self.directory.lock))
+        releases = await self._open_releases()
+        bound = stack.enter_context(bind_socket(self.settings.http, "http"))
+        store = stack.enter_context(open_store(self.directory.store))
+        broker = await self._open_broker(stack, store, ended)
+        running = self._describe(bound, broker)
+        services = Services(store=store, releases=releases, now_ms=read_clock, read_health=describe_health(running, broker, read_clock()))
+        await stack.enter_async_context(serving_http(create_app(services), bound, ended))
+        await stack.enter_async_context(telling_of_itself(store))
+        stack.enter_context(self._telling_addresses(running))
+        return running
+
+    async def _open_releases(self) -> ReleaseReader:
+        releases = ReleaseReader(self.settings.find_repository(self.directory), self.directory.trust)
+        await releases.pin()
+        await releases.list_releases()
+        return releases
+
+    async def _open_broker(self, stack: contextlib.AsyncExitStack, store: Store, ended: asyncio.Event) -> BrokerAddress:
+        """The broker that is named, if it answers; else one of our own."""
+        if self.settings.broker is not None:
+            address = parse_broker(self.settings.broker, "broker")
+            await probe_broker(address)
+            return address
+
+        async def report(text: str) -> None:
+            await store.write(append_event, "broker", "server", text, read_clock())
+
+        broker = await stack.enter_async_context(Broker(self.directory.broker, self.settings.mqtt, report))
+        await stack.enter_async_context(working(broker.watch(), "broker", ended))
+        return broker.address
+
+    def _describe(self, bound: socket.socket, broker: BrokerAddress) -> Running:
+        http = f"http://{Endpoint(host=self.settings.http.host, port=bound.getsockname()[1])}"
+        return Running(pid=os.getpid(), http=http, releases=f"{http}/releases/", mqtt=str(broker), shards=self.settings.shards)
+
+    @contextlib.contextmanager
+    def _telling_addresses(self, running: Running) -> Iterator[None]:
+        write_file(self.directory.running, running.encode())
+        try:
+            yield
+        finally:
+            self.directory.running.unlink(missing_ok=True)
+
+
+@contextlib.asynccontextmanager
+async def telling_of_itself(store: Store) -> AsyncIterator[None]:
+    """Write into the event log that the server is up, and that it is going."""
+    await store.write(append_event, "server", "server", "the server is up", read_clock())
+    try:
+        yield
+    finally:
+        await store.write(append_event, "server", "server", "the server stops", read_clock())
+
+
+def describe_health(running: Running, broker: BrokerAddress, started_ms: int) -> Callable[[], Awaitable[Health]]:
+    """What says how the server is; the counts are for whoever can read the store."""
+
+    async def describe() -> Health:
+        return Health(
+            version=version("edgekit"),
+            started_ms=started_ms,
+            now_ms=read_clock(),
+            mqtt=running.mqtt,
+            shards=running.shards,
+            broker_up=await is_answering(broker),
+        )
+
+    return describe
