@@ -80,6 +80,10 @@ class FleetSettings(Record, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         if self.broker is not None:
             parse_broker(self.broker, "broker")
 
+    def change(self, *, http: Endpoint | None, mqtt: Endpoint | None, broker: str | None) -> "FleetSettings":
+        """The same settings with what is given in their place."""
+        return msgspec.structs.replace(self, http=http or self.http, mqtt=mqtt or self.mqtt, broker=broker or self.broker)
+
     def find_repository(self, directory: FleetDirectory) -> Path:
         """The release repository; where it is written without a root, it is below *directory*."""
         return directory.root / self.releases
