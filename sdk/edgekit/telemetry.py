@@ -107,6 +107,8 @@ class Batch(_Wire, frozen=True, array_like=True):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.first_held > self.made + 1:
+            raise ValueError("first_held must not be above the number that comes next")
         numbers = [record.sequence for record in self.records]
         if numbers != sorted(set(numbers)):
             raise ValueError("records must ascend")

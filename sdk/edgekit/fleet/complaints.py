@@ -37,5 +37,9 @@ class Complaints:
             LoggedEvent(at_ms=now_ms, kind="refused", subject=subject, text=f"{counts[subject]} times: {text}") for subject, text in first.items()
         ]
         for event in events:
-            log.warning("refused from %s, %s", event.subject, event.text)
+            log.warning("refused from %s: %s", event.subject, event.text)
         return events
+
+
+def _say(text: str, count: int) -> str:
+    return text if count == 1 else f"{text} (the first of {count})"

@@ -32,10 +32,10 @@ _log = logging.getLogger(f"{__name__}.gmqtt")
 
 
 def _is_news(record: logging.LogRecord) -> bool:
-    return not any(text in str(record.msg) for text in _EXPECTED)
+    return record.levelno >= logging.WARNING and not any(text in str(record.msg) for text in _EXPECTED)
 
 
-for _each in (_log, logging.getLogger("gmqtt.mqtt.protocol")):
+for _each in (_log, logging.getLogger("gmqtt.mqtt.protocol"), logging.getLogger("gmqtt.mqtt.package")):
     _each.addFilter(_is_news)
 
 
