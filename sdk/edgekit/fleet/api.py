@@ -28,9 +28,11 @@ from edgekit.errors import (
     UnknownName,
     WireError,
 )
+from edgekit.fleet.rollouts import RolloutConflict
 from edgekit.fleet.routes import ROUTES, Services
 from edgekit.fleet.static_files import App, Receive, Scope, Send, serve_files
 from edgekit.fleet.views import Refusal
+from edgekit.rollout import RolloutEnded
 
 log = logging.getLogger(__name__)
 
@@ -43,13 +45,15 @@ _FORBIDDEN, _MISDIRECTED, _OUR_FAULT = 403, 421, 500
 # The first row that fits is the status, so the narrower stand above the wider.
 # fmt: off
 STATUSES: tuple[tuple[type[EdgekitError], int], ...] = (
-    (UnknownName,   404),
-    (InputError,    400),
-    (GateRefused,   409),
-    (TrustError,    502),
-    (WireError,     502),
-    (TransferError, 503),
-    (DeviceError,   503),
+    (UnknownName,     404),
+    (RolloutConflict, 409),
+    (RolloutEnded,    409),
+    (InputError,      400),
+    (GateRefused,     409),
+    (TrustError,      502),
+    (WireError,       502),
+    (TransferError,   503),
+    (DeviceError,     503),
 )
 # fmt: on
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from types import TracebackType
-from typing import Literal, TypeVar
+from typing import TypeVar
 from urllib.parse import quote, urlencode, urlsplit
 
 import msgspec
@@ -19,25 +19,30 @@ from edgekit.errors import (
     WireError,
 )
 from edgekit.fleet.views import (
+    Act,
     AuditView,
     DeviceDetail,
     DeviceSummary,
     DeviceView,
     EventView,
+    Explanation,
     Health,
     LabelChange,
     Refusal,
     ReleaseList,
+    RolloutPlan,
+    RolloutRequest,
+    RolloutView,
     TelemetryStep,
 )
 from edgekit.records import Name
+from edgekit.rollout import Rollout
 
 #: The environment's word for the server's address, and where it is when nobody says otherwise.
 SERVER_VARIABLE = "EDGEKIT_FLEET"
 DEFAULT_SERVER = "http://127.0.0.1:8420"
 
 T = TypeVar("T")
-Act = Literal["pause", "resume", "abort", "rollback"]
 _KINDS: Mapping[str, type[EdgekitError]] = {
     kind.__name__: kind for kind in (InputError, GateRefused, TrustError, TransferError, DeviceError, WireError)
 }
@@ -82,6 +87,30 @@ class FleetClient:
         """Set *labels* of *device*, and take away those with an empty value."""
         body = LabelChange(labels=dict(labels))
         return self._send("PATCH", f"devices/{_check_name('device', device)}/labels", DeviceView, body)
+
+    def explain_device(self, device: str) -> Explanation:
+        """Why *device* is where it is: one sentence for each model."""
+        return self._get(f"devices/{_check_name('device', device)}/explain", Explanation)
+
+    def list_rollouts(self, model: str = "", limit: int = 100) -> list[Rollout]:
+        """The newest *limit* rollouts first, of all models or of one."""
+        return self._get("rollouts", list[Rollout], model=model, limit=limit)
+
+    def find_rollout(self, rollout: str) -> RolloutView:
+        """One rollout and how its devices stand with it; InputError where there is none of that id."""
+        return self._get(f"rollouts/{_check_name('rollout', rollout)}", RolloutView)
+
+    def plan_rollout(self, request: RolloutRequest) -> RolloutPlan:
+        """What *request* would do now; nothing is changed."""
+        return self._send("POST", "rollouts/plan", RolloutPlan, request)
+
+    def start_rollout(self, request: RolloutRequest) -> RolloutView:
+        """Begin a rollout; InputError where it selects nobody, or another is on its way to one of its devices."""
+        return self._send("POST", "rollouts", RolloutView, request)
+
+    def control_rollout(self, rollout: str, act: Act) -> RolloutView:
+        """Pause, resume or abort a rollout, or take it back; InputError where it cannot be done any more."""
+        return self._send("POST", f"rollouts/{_check_name('rollout', rollout)}/{act}", RolloutView)
 
     def list_telemetry(
         self, *, device: str = "", model: str = "", since: int | None = None, until: int | None = None, step: int = 60_000

@@ -5,24 +5,33 @@ from dataclasses import dataclass
 from typing import Annotated
 
 import msgspec
-from litestar import get, patch
+from litestar import get, patch, post
 from litestar.params import Dependency, Parameter
+from litestar.status_codes import HTTP_200_OK
 
 from edgekit.fleet.queries import audit_streams, change_labels, count_fleet, detail_device, page_events, step_telemetry, summarise_devices
 from edgekit.fleet.release_reader import ReleaseReader
+from edgekit.fleet.rollouts import RolloutDesk
 from edgekit.fleet.store.database import Store
+from edgekit.fleet.store.rollouts import list_rollouts as find_rollouts
 from edgekit.fleet.store.summaries import Window
 from edgekit.fleet.views import (
+    Act,
     AuditView,
     DeviceDetail,
     DeviceSummary,
     DeviceView,
     EventView,
+    Explanation,
     Health,
     LabelChange,
     ReleaseList,
+    RolloutPlan,
+    RolloutRequest,
+    RolloutView,
     TelemetryStep,
 )
+from edgekit.rollout import Rollout
 
 MINUTE_MS = 60_000
 HOUR_MS = 60 * MINUTE_MS
@@ -34,6 +43,7 @@ class Services:
 
     store: Store
     releases: ReleaseReader
+    desk: RolloutDesk
     now_ms: Callable[[], int]
     read_health: Callable[[], Awaitable[Health]]
 
@@ -66,6 +76,43 @@ async def show_device(fleet: Fleet, device: Text) -> DeviceDetail:
 async def label_device(fleet: Fleet, device: Text, data: LabelChange) -> DeviceView:
     """The device with its labels as they are now."""
     return await fleet.store.write(change_labels, device, data.labels, fleet.now_ms())
+
+
+@get("/devices/{device:str}/explain", summary="Why a device is where it is: one sentence for each model.")
+async def explain_device(fleet: Fleet, device: Text) -> Explanation:
+    """The device's explanation."""
+    return await fleet.desk.explain(device)
+
+
+@get("/rollouts", summary="The rollouts, newest first.")
+async def list_rollouts(fleet: Fleet, model: Text = "", limit: Annotated[int, Parameter(ge=1, le=1000)] = 100) -> list[Rollout]:
+    """Rollouts of all models, or of one."""
+    return await fleet.store.read(find_rollouts, model=model, limit=limit)
+
+
+@post("/rollouts", summary="Start a rollout.")
+async def start_rollout(fleet: Fleet, data: RolloutRequest) -> RolloutView:
+    """The rollout as it begins."""
+    return await fleet.desk.start(data)
+
+
+@post("/rollouts/plan", summary="What a rollout would do; nothing is changed.", status_code=HTTP_200_OK)
+async def plan_rollout(fleet: Fleet, data: RolloutRequest) -> RolloutPlan:
+    """The plan."""
+    return await fleet.desk.plan(data)
+
+
+@get("/rollouts/{rollout:str}", summary="One rollout, and how its devices stand with it.")
+async def show_rollout(fleet: Fleet, rollout: Text) -> RolloutView:
+    """One rollout."""
+    return await fleet.desk.view(rollout)
+
+
+@post("/rollouts/{rollout:str}/{act:str}", summary="Pause, resume, abort or roll back a rollout.", status_code=HTTP_200_OK)
+async def control_rollout(fleet: Fleet, rollout: Text, act: Act) -> RolloutView:
+    """The rollout as it is after that."""
+    orders = {"pause": fleet.desk.pause, "resume": fleet.desk.resume, "abort": fleet.desk.abort, "rollback": fleet.desk.roll_back}
+    return await orders[act](rollout)
 
 
 @get("/telemetry", summary="What was measured, a time step at a time.")
@@ -107,4 +154,19 @@ async def list_events(
     return await fleet.store.read(page_events, subject, kind, before, limit)
 
 
-ROUTES = (read_health, list_devices, show_device, label_device, list_telemetry, list_releases, read_audit, list_events)
+ROUTES = (
+    read_health,
+    list_devices,
+    show_device,
+    label_device,
+    explain_device,
+    list_rollouts,
+    start_rollout,
+    plan_rollout,
+    show_rollout,
+    control_rollout,
+    list_telemetry,
+    list_releases,
+    read_audit,
+    list_events,
+)

@@ -8,21 +8,32 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from importlib.metadata import version
 
+from securesystemslib.signer import Signer
+
 from edgekit.addresses import BrokerAddress, Endpoint, parse_broker
 from edgekit.files import write_file
 from edgekit.fleet.api import create_app
 from edgekit.fleet.background import wait_for_any, working
 from edgekit.fleet.broker import Broker
+from edgekit.fleet.coordinator import Coordinator
+from edgekit.fleet.director import load_director
 from edgekit.fleet.http_server import serving_http
+from edgekit.fleet.ingest import Ingest
 from edgekit.fleet.listening import bind_socket, check_loopback
 from edgekit.fleet.probing import is_answering, probe_broker
+from edgekit.fleet.publishing import MqttPublisher
 from edgekit.fleet.release_reader import ReleaseReader
+from edgekit.fleet.rollouts import RolloutDesk
 from edgekit.fleet.routes import Services
 from edgekit.fleet.settings import FleetDirectory, FleetSettings, Running
 from edgekit.fleet.store.database import Store, open_store
 from edgekit.fleet.store.events import append_event
+from edgekit.fleet.store.leases import end_leases
 from edgekit.fleet.views import Health
 from edgekit.locks import holding_lock
+
+#: Under which name the coordinator holds its lease.
+OWNER = "server"
 
 
 def read_clock() -> int:
@@ -54,16 +65,32 @@ class FleetServer:
     async def _open(self, stack: contextlib.AsyncExitStack, ended: asyncio.Event) -> Running:
         check_loopback(self.settings.http, "http")
         stack.enter_context(holding_lock(self.directory.lock))
+        signer = load_director(self.directory.root)
         releases = await self._open_releases()
         bound = stack.enter_context(bind_socket(self.settings.http, "http"))
         store = stack.enter_context(open_store(self.directory.store))
-        broker = await self._open_broker(stack, store, ended)
-        running = self._describe(bound, broker)
-        services = Services(store=store, releases=releases, now_ms=read_clock, read_health=describe_health(running, broker, read_clock()))
-        await stack.enter_async_context(serving_http(create_app(services), bound, ended))
+        # The lock says that nobody else is at work here, so the leases of a server that was killed need not be waited for.
+        await store.write(end_leases)
         await stack.enter_async_context(telling_of_itself(store))
+        broker = await self._open_broker(stack, store, ended)
+        coordinator = await self._open_workers(stack, ended, store, broker, signer)
+        running = self._describe(bound, broker)
+        desk = RolloutDesk(store, releases, signer, read_clock, coordinator.wake)
+        services = Services(store, releases, desk, read_clock, describe_health(running, broker, read_clock()))
+        await stack.enter_async_context(serving_http(create_app(services), bound, ended))
         stack.enter_context(self._telling_addresses(running))
         return running
+
+    async def _open_workers(
+        self, stack: contextlib.AsyncExitStack, ended: asyncio.Event, store: Store, broker: BrokerAddress, signer: Signer
+    ) -> Coordinator:
+        """What receives from devices and what tells them; the coordinator is woken when a device has reported something new."""
+        publisher = await stack.enter_async_context(MqttPublisher(broker))
+        coordinator = Coordinator(store, publisher, signer, read_clock, OWNER, shards=self.settings.shards)
+        ingest = Ingest(store, broker, self.settings.shards, lambda _: coordinator.wake())
+        await stack.enter_async_context(working(coordinator.run(), "coordinator", ended))
+        await stack.enter_async_context(working(ingest.run(), "ingest", ended))
+        return coordinator
 
     async def _open_releases(self) -> ReleaseReader:
         releases = ReleaseReader(self.settings.find_repository(self.directory), self.directory.trust)

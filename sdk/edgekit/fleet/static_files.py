@@ -68,7 +68,7 @@ def open_below(root: Path, path: str) -> BinaryIO | None:
 
 async def _send_file(send: Send, scope: Scope, file: BinaryIO, *, head: bool) -> None:
     state = os.fstat(file.fileno())
-    headers = _describe(scope["path"], state)
+    headers = _describe(file.name, state)
     asked = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
     if headers["etag"] in [one.strip() for one in asked.get("if-none-match", "").split(",")]:
         await _answer(send, 304, b"", headers, head=True)
@@ -85,12 +85,12 @@ async def _send_file(send: Send, scope: Scope, file: BinaryIO, *, head: bool) ->
     await _send_part(send, file, Part(0, 0) if head else part)
 
 
-def _describe(path: str, state: os.stat_result) -> dict[str, str]:
+def _describe(name: str, state: os.stat_result) -> dict[str, str]:
     return {
         "accept-ranges": "bytes",
         "etag": f'"{state.st_mtime_ns:x}-{state.st_size:x}"',
         "last-modified": formatdate(state.st_mtime, usegmt=True),
-        "content-type": mimetypes.guess_type(path)[0] or "application/octet-stream",
+        "content-type": mimetypes.guess_type(name)[0] or "application/octet-stream",
         # The newest metadata changes under its name; to ask again for what did not change is cheap.
         "cache-control": "no-cache",
         "x-content-type-options": "nosniff",

@@ -1,6 +1,6 @@
 """What the fleet's HTTP API takes and gives, as both the server and its clients read it. Times are unix milliseconds."""
 
-from typing import Annotated
+from typing import Annotated, Literal, TypeAlias
 
 from msgspec import Meta
 
@@ -10,6 +10,9 @@ from edgekit.records import Digest, Name, Record, Share
 from edgekit.releases.versions import Release
 from edgekit.rollout import DEFAULT_PHASES, Phase, Rollout, Standing
 from edgekit.status import DeviceInventory, DeviceStatus
+
+#: What can be done to a rollout that was started.
+Act: TypeAlias = Literal["pause", "resume", "abort", "rollback"]
 
 
 class Refusal(Record, frozen=True, kw_only=True):
