@@ -37,17 +37,13 @@ _BATCH = 500
 _OPEN_AT_MOST = 10_000
 
 
-def read_clock() -> int:
-    """The time in unix milliseconds."""
-    return time.time_ns() // 1_000_000
-
-
 class Coordinator:
-    """Works on *store* as *owner*, signs with *signer*, and sends through *publisher* to the fleet's *shards*."""
+    """Works on *store* as *owner*, signs with *signer*, and sends through *publisher* to the fleet's *shards*.
 
-    def __init__(
-        self, store: Store, publisher: Publisher, signer: Signer, owner: str, *, shards: int = SHARDS, clock: Callable[[], int] = read_clock
-    ) -> None:
+    *clock* gives unix milliseconds, and may jump.
+    """
+
+    def __init__(self, store: Store, publisher: Publisher, signer: Signer, clock: Callable[[], int], owner: str, *, shards: int = SHARDS) -> None:
         self._store = store
         self._publisher = publisher
         self._signer = signer
