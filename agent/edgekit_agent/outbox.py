@@ -24,6 +24,7 @@ from edgekit_agent.outbox_thinning import make_room
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 
+_MARGIN = 8 << 10
 _INSERT = "INSERT INTO records (epoch, sequence, first, kind, span, open, data) VALUES (?, ?, ?, ?, 1, ?, ?)"
 #: Epochs of which nothing is held.
 _FORGET = "DELETE FROM epochs WHERE name != ? AND NOT EXISTS (SELECT 1 FROM records WHERE epoch = epochs.id)"
@@ -162,9 +163,10 @@ class Outbox:
         with transaction(connection, durable=any(isinstance(record, Event) for record in given)):
             made = read_number(connection, "SELECT made FROM epochs WHERE id = ?", self._number)
             rows = [self._make_row(number, record) for number, record in enumerate(given, made + 1)]
+            # Before, and with a margin for half-filled pages, since a file that has grown stays as large.
+            make_room(connection, self._max_bytes - 2 * sum(len(row[-1]) for row in rows) - _MARGIN, self._number, self._offered)
             connection.executemany(_INSERT, rows)
             connection.execute("UPDATE epochs SET made = ? WHERE id = ?", (made + len(rows), self._number))
-            make_room(connection, self._max_bytes, self._number, self._offered)
         return made + len(rows)
 
     def _make_row(self, number: int, record: Interval | Event) -> tuple[int, int, int, str, bool, bytes]:
