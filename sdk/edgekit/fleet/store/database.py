@@ -7,7 +7,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Concatenate, ParamSpec, TypeVar
 
-from sqlalchemy import create_engine
+from sqlalchemy import URL, create_engine
 from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.exc import DatabaseError, DataError, IntegrityError, ProgrammingError
 
@@ -90,6 +90,6 @@ def open_store(path: Path) -> Iterator[Store]:
 
 
 def _open_engine(stack: contextlib.ExitStack, path: Path, connections: int) -> Engine:
-    engine = create_engine(f"sqlite:///{path}", pool_size=connections, max_overflow=0)
+    engine = create_engine(URL.create("sqlite", database=str(path)), pool_size=connections, max_overflow=0)
     stack.callback(engine.dispose)
     return engine
