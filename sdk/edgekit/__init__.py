@@ -1,1 +1,17 @@
 """edgekit makes a trained model cheap enough to run where it is needed, puts it there safely, and proves that it stays good."""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from edgekit.fleet.client import FleetClient as FleetClient
+
+__all__ = ["FleetClient"]
+
+
+def __getattr__(name: str) -> object:
+    """What edgekit offers by its own name, imported when it is asked for (PEP 562): every command imports this module."""
+    if name == "FleetClient":
+        from edgekit.fleet.client import FleetClient
+
+        return FleetClient
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
