@@ -63,6 +63,7 @@ class LiveModel:
 
     def __init__(self, info: ModelInfo, session: InferenceSession, queue: int = QUEUE) -> None:
         self.info = info
+        self.inputs = info.inputs
         self._session = session
         self._most = 1 + queue
         self._turn = threading.Lock()
@@ -70,6 +71,7 @@ class LiveModel:
         self._in_flight = 0
         self._latencies: list[float] = []
         self._count = 0
+        self._began: float | None = None
 
     def admit(self) -> None:
         """Count one more request, which release() must end; Busy where too many wait already."""
@@ -92,8 +94,11 @@ class LiveModel:
     def infer(self, inputs: Mapping[str, Array]) -> Arrays:
         """The outputs for *inputs*, once those before it are done; the caller was admitted."""
         with self._turn:
-            began = time.perf_counter()
-            outputs = self._session.infer(inputs)
+            self._began = began = time.perf_counter()
+            try:
+                outputs = self._session.infer(inputs)
+            finally:
+                self._began = None
             self._note((time.perf_counter() - began) * 1000)
             return outputs
 
@@ -101,6 +106,11 @@ class LiveModel:
         """The time below which 95 of 100 of the latest inferences stayed, waiting for their turn left out, in ms; None without any."""
         latencies = sorted(self._latencies)
         return latencies[int(0.95 * (len(latencies) - 1))] if latencies else None
+
+    def find_running_s(self) -> float:
+        """For how many seconds the inference that is under way has been running; 0 where none is."""
+        began = self._began
+        return 0.0 if began is None else time.perf_counter() - began
 
     def _note(self, latency_ms: float) -> None:
         """Keep *latency_ms* in place of the oldest; the caller has the turn."""
@@ -295,10 +305,16 @@ def _retire(*models: LiveModel) -> None:
 
 
 def load_model(bundle: VerifiedBundle, variant: Variant, machine: Machine, threads: int = 1, release: str | None = None) -> LiveModel:
-    """Load *variant* and prove it; raises as open_proven does, and what is live stays untouched.
+    """Load *variant* and prove it; what is live stays untouched.
 
     A bundle without a release has the beginning of its manifest's digest as its version.
+
+    Raises:
+        GateRefused, InputError: as open_proven says.
+        DeviceError: no runtime here loads its format.
     """
+    if variant.format not in machine.formats:
+        raise DeviceError(release or bundle.root, f"its runtime for {variant.format} is no longer installed", "Install it again, or another variant.")
     runtime = machine.runtime_for(variant.format)
     proven = open_proven(bundle, variant, runtime, threads)
     info = ModelInfo(

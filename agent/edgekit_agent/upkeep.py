@@ -57,8 +57,6 @@ class SlotFollower:
     def _load(self, model: str, active: Installed) -> None:
         bundle = self._slots.open_release(active)
         variant = bundle.manifest.find_variant(active.variant)
-        if variant.format not in self._machine.formats:
-            raise DeviceError(active.release, f"its runtime for {variant.format} is no longer installed", "Install it again, or another variant.")
         self._serving.swap(load_model(bundle, variant, self._machine, self._config.threads_of(model), active.release))
         log.info("%s is live: %s", active.release, variant.id)
 
