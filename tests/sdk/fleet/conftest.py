@@ -56,6 +56,7 @@ class SimulatedDevice:
 
     def _accept(self, wanted: DesiredModel, counter: int, now_ms: int) -> None:
         self.desired[wanted.model] = wanted
+        self.course.pop(wanted.model, None)
         has = self.models.get(wanted.model, ModelStatus(model=wanted.model))
         if wanted.release is None:
             self.models[wanted.model] = ModelStatus(model=wanted.model)
