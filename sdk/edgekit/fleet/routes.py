@@ -12,6 +12,7 @@ from litestar.status_codes import HTTP_200_OK
 from edgekit.fleet.queries import audit_streams, change_labels, count_fleet, detail_device, page_events, step_telemetry, summarise_devices
 from edgekit.fleet.release_reader import ReleaseReader
 from edgekit.fleet.rollouts import RolloutDesk
+from edgekit.fleet.store.activity import summarise_activity
 from edgekit.fleet.store.database import Store
 from edgekit.fleet.store.rollouts import list_rollouts as find_rollouts
 from edgekit.fleet.store.summaries import Window
@@ -23,6 +24,7 @@ from edgekit.fleet.views import (
     DeviceView,
     EventView,
     Explanation,
+    FleetActivity,
     Health,
     LabelChange,
     ReleaseList,
@@ -130,6 +132,15 @@ async def list_telemetry(
     return await fleet.store.read(step_telemetry, Window(begin, end, step, device, model))
 
 
+@get("/activity", summary="What every device and model has been doing just now.")
+async def read_activity(
+    fleet: Fleet,
+    since: Annotated[Millis | None, Parameter(description="How old a newest interval may be, in unix milliseconds; ten minutes by default.")] = None,
+) -> FleetActivity:
+    """Rates and percentiles of the newest intervals: of all together, and of each device and model."""
+    return await fleet.store.read(summarise_activity, max(0, fleet.now_ms() - 10 * MINUTE_MS) if since is None else since)
+
+
 @get("/releases", summary="The releases that the repository offers.")
 async def list_releases(fleet: Fleet) -> ReleaseList:
     """Releases by name, from old to new."""
@@ -166,6 +177,7 @@ ROUTES = (
     show_rollout,
     control_rollout,
     list_telemetry,
+    read_activity,
     list_releases,
     read_audit,
     list_events,

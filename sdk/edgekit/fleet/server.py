@@ -16,6 +16,7 @@ from edgekit.fleet.api import create_app
 from edgekit.fleet.background import wait_for_any, working
 from edgekit.fleet.broker import Broker
 from edgekit.fleet.coordinator import Coordinator
+from edgekit.fleet.dashboard import list_pages
 from edgekit.fleet.director import load_director
 from edgekit.fleet.http_server import serving_http
 from edgekit.fleet.ingest import Ingest
@@ -77,7 +78,7 @@ class FleetServer:
         running = self._describe(bound, broker)
         desk = RolloutDesk(store, releases, signer, read_clock, coordinator.wake)
         services = Services(store, releases, desk, read_clock, describe_health(running, broker, read_clock()))
-        await stack.enter_async_context(serving_http(create_app(services), bound, ended))
+        await stack.enter_async_context(serving_http(create_app(services, list_pages()), bound, ended))
         stack.enter_context(self._telling_addresses(running))
         return running
 

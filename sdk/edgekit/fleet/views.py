@@ -160,6 +160,49 @@ class TelemetryStep(Record, frozen=True, kw_only=True):
     energy_mj: float | None = None
 
 
+class Activity(Record, frozen=True, kw_only=True):
+    """One model on one device, over its newest intervals: *span_ms* in all, up to *until_ms*.
+
+    *interval_ms* is the length of the longest. The release, the variant and the machine's own figures are those of the newest.
+    What could not be measured is None.
+    """
+
+    device: str
+    model: str
+    release: str
+    variant: str
+    runtime: str
+    until_ms: int
+    span_ms: int
+    interval_ms: int
+    requests: int
+    refused: int
+    failed: int
+    rescued: int
+    per_second: float | None = None
+    p50_ms: float | None = None
+    p95_ms: float | None = None
+    p99_ms: float | None = None
+    memory_mb: float | None = None
+    cpu_share: float | None = None
+    temperature_c: float | None = None
+    energy_mj: float | None = None
+
+
+class FleetActivity(Record, frozen=True, kw_only=True):
+    """The newest intervals of all devices together, with percentiles of their merged histograms, and each of *models* by itself."""
+
+    requests: int
+    refused: int
+    failed: int
+    rescued: int
+    per_second: float | None = None
+    p50_ms: float | None = None
+    p95_ms: float | None = None
+    p99_ms: float | None = None
+    models: tuple[Activity, ...] = ()
+
+
 class AuditView(Record, frozen=True, kw_only=True):
     """One stream of records: of *made*, *stored* lie in the store, *lost* are known to be lost, and of *missing* nobody knows yet."""
 
