@@ -81,7 +81,8 @@ def _find(specs: tuple[TensorSpec, ...], name: str) -> TensorSpec:
     for spec in specs:
         if spec.name == name:
             return spec
-    raise ConversionError("tflite", f"what onnx2tf made has no tensor {name!r}; it has {[spec.name for spec in specs]}")
+    problem = f"what onnx2tf made has no tensor {name!r}; it has {[spec.name for spec in specs]}"
+    raise ConversionError("tflite", problem, "If nothing in the model uses it, export the model without it.")
 
 
 def _bind_input(spec: TensorSpec, native: TensorSpec, batch: int) -> Binding:
