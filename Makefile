@@ -18,9 +18,9 @@ test: $(VENV)/test.stamp lint ## Check style, types and imports, and run the tes
 	$(BIN)/python -m pytest -m "not heavy" $(ARGS)
 
 test-all: test ## The tests again on the oldest and newest Python, and with the older TFLite runtime.
-	$(BIN)/python tests/elsewhere.py --python 3.10 --extras agent,onnx,litert,openvino,test -- tests/sdk tests/agent -m "not heavy"
-	$(BIN)/python tests/elsewhere.py --python 3.13 --extras agent,onnx,litert,openvino,test -- tests/sdk tests/agent -m "not heavy"
-	$(BIN)/python tests/elsewhere.py --python 3.11 --extras agent,tflite-runtime,test -- tests -m tflite_runtime
+	$(BIN)/python tests/elsewhere.py --python 3.10 --extras agent,onnx,litert,openvino,test -- tests/sdk tests/agent -m "not heavy and not workstation"
+	$(BIN)/python tests/elsewhere.py --python 3.13 --extras agent,onnx,litert,openvino,test -- tests/sdk tests/agent -m "not heavy and not workstation"
+	$(BIN)/python tests/elsewhere.py --python 3.11 --extras agent,tflite-runtime,test -- tests/sdk/runtimes -m tflite_runtime
 
 lint: $(VENV)/test.stamp
 	$(BIN)/ruff check

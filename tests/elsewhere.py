@@ -2,7 +2,7 @@
 
     python tests/elsewhere.py --python 3.13 --extras agent,onnx,test -- tests/sdk
 
-The environment is made once, in .venv/elsewhere/, and again when pyproject.toml changes.
+The environment is made once, in .venv/elsewhere/, and again when the project's dependencies change.
 """
 
 import argparse
@@ -13,6 +13,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import tomllib
+
 from edgekit.pythons import find_python
 
 ROOT = Path(__file__).parents[1]
@@ -21,7 +23,8 @@ ROOT = Path(__file__).parents[1]
 def make_environment(python: str, extras: str) -> Path:
     """The interpreter of an environment with this project, editable, and *extras*."""
     version = tuple(map(int, python.split(".")))
-    digest = hashlib.sha256((ROOT / "pyproject.toml").read_bytes() + extras.encode()).hexdigest()[:12]
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    digest = hashlib.sha256(repr((project, extras)).encode()).hexdigest()[:12]
     directory = ROOT / ".venv" / "elsewhere" / f"{python}-{digest}"
     interpreter = directory / "bin" / "python"
     if not (directory / "complete").exists():

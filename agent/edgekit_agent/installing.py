@@ -1,19 +1,27 @@
-"""A release comes onto this device: fetched, verified, proven, and only then given a slot."""
+"""A release comes onto this device: fetched, verified, proven, and only then given a slot.
+
+The release client is imported when it is needed: it brings 15 MB, which a device that only serves keeps for its models.
+"""
+
+from __future__ import annotations
 
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from edgekit.bundles import VerifiedBundle
 from edgekit.errors import DeviceError, InputError, TransferError, TrustError
 from edgekit.manifest import Manifest, Parity
-from edgekit.releases.client import Progress, ReleaseClient
 from edgekit.releases.versions import parse_reference
 from edgekit_agent.inventory import Machine
 from edgekit_agent.proving import open_proven
 from edgekit_agent.selection import Selection, choose_variant
 from edgekit_agent.slots import Installed, SlotStore
+
+if TYPE_CHECKING:
+    from edgekit.releases.client import Progress, ReleaseClient
 
 log = logging.getLogger(__name__)
 
@@ -84,6 +92,8 @@ class Installer:
             log.warning("leftovers were not removed: %s", error)
 
     def _install(self, order: Order, progress: Progress | None) -> Installation:
+        from edgekit.releases.client import ReleaseClient
+
         reference = parse_reference(order.release)
         client = ReleaseClient(self._source.location, self._slots.trust, blobs=self._slots.blobs)
         establish_trust(client, self._source.trust_root)

@@ -6,12 +6,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from msgspec.structs import replace
+
 from edgekit.arrays import Array
-from edgekit.artifacts import Artifact, bind_identically
+from edgekit.artifacts import Artifact
 from edgekit.conversion import Calibration, SourceModel
 from edgekit.errors import ConversionError
-from edgekit.runtimes.openvino_runtime import silence_telemetry
 from edgekit.runtimes.packages import summarize
+from edgekit.tensors import Binding, TensorSpec
 from edgekit_converters.artifact_files import describe_files
 from edgekit_converters.calibrating import require_calibration, stream_batches
 from edgekit_converters.muting import muted
@@ -38,20 +40,15 @@ class OpenVINOTarget:
 
     def convert(self, source: SourceModel, precision: str, calibration: Calibration | None, directory: Path) -> Artifact:
         """Write ``model.xml`` and ``model.bin`` into *directory*; raises as TargetConverter.convert says."""
-        silence_telemetry()
         import openvino
 
         model = _read(source)
+        inputs, outputs = _bind(model.inputs, source.inputs), _bind(model.outputs, source.outputs)
         if precision == "int8":
             model = _quantise(model, source, require_calibration(self.format, source, calibration))
         _name_operators(model)
         openvino.save_model(model, directory / _FILE, compress_to_fp16=False)
-        return Artifact(
-            format=self.format,
-            files=describe_files(directory, _FILE, _WEIGHTS),
-            inputs=bind_identically(source.inputs),
-            outputs=bind_identically(source.outputs),
-        )
+        return Artifact(format=self.format, files=describe_files(directory, _FILE, _WEIGHTS), inputs=inputs, outputs=outputs)
 
 
 def _read(source: SourceModel) -> Any:
@@ -62,11 +59,27 @@ def _read(source: SourceModel) -> Any:
     except Exception as error:
         # The front end raises OpConversionFailure, GeneralFailure, RuntimeError and more; the message names the operators.
         raise ConversionError("openvino", f"OpenVINO cannot express it: {_explain(error)}", "Leave this format out with --to.") from error
-    for ports, specs in ((model.inputs, source.inputs), (model.outputs, source.outputs)):
-        for port, spec in zip(ports, specs, strict=True):
-            # A tensor may bear several names after fusing, and a runtime may show any one of them.
-            port.get_tensor().set_names({spec.name})
+    _settle_names([*model.inputs, *model.outputs], {spec.name for spec in (*source.inputs, *source.outputs)})
     return model
+
+
+def _settle_names(ports: list[Any], names: set[str]) -> None:
+    """Leave each tensor the one name that the source has for it. After fusing it may bear several, and a runtime shows any.
+
+    Where two of the source's names have become one tensor, as with an output that is an input unchanged, both stay.
+    """
+    for port in ports:
+        own = port.get_names() & names
+        if own:
+            port.get_tensor().set_names(own)
+
+
+def _bind(ports: list[Any], specs: tuple[TensorSpec, ...]) -> tuple[Binding, ...]:
+    shown = {name: port.get_any_name() for port in ports for name in port.get_names()}
+    missing = [spec.name for spec in specs if spec.name not in shown]
+    if missing:
+        raise ConversionError("openvino", f"OpenVINO left out {missing[0]!r}, which nothing in the model uses", "Export the model without it.")
+    return tuple(Binding(name=spec.name, native=replace(spec, name=shown[spec.name])) for spec in specs)
 
 
 def _explain(error: Exception) -> str:

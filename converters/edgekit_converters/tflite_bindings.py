@@ -22,6 +22,7 @@ from edgekit_converters.calibrating import find_batch
 
 Bindings = tuple[Binding, ...]
 
+_LEAVE_OUT = "Leave this format out with --to."
 _TRIALS = 4
 #: The most axes of which every order is tried: 720 orders.
 _MAX_RANK = 6
@@ -73,14 +74,15 @@ def _open(path: Path) -> NativeSession:
     try:
         return LiteRT().open(path, 1)
     except InputError as error:
-        raise ConversionError("tflite", f"LiteRT cannot run what was made of it: {error.problem}", "Leave this format out with --to.") from error
+        raise ConversionError("tflite", f"LiteRT cannot run what was made of it: {error.problem}", _LEAVE_OUT) from error
 
 
 def _find(specs: tuple[TensorSpec, ...], name: str) -> TensorSpec:
     for spec in specs:
         if spec.name == name:
             return spec
-    raise ConversionError("tflite", f"what onnx2tf made has no tensor {name!r}; it has {[spec.name for spec in specs]}")
+    problem = f"what onnx2tf made has no tensor {name!r}; it has {[spec.name for spec in specs]}"
+    raise ConversionError("tflite", problem, "If nothing in the model uses it, export the model without it.")
 
 
 def _bind_input(spec: TensorSpec, native: TensorSpec, batch: int) -> Binding:
@@ -123,18 +125,17 @@ def _make_samples(source: SourceModel) -> Iterator[Arrays]:
 
 def _bind_output(spec: TensorSpec, native: TensorSpec, expected: list[Array], found: list[Array]) -> Binding:
     shape = expected[0].shape
-    best: tuple[float, Binding] | None = None
-    for order in _list_orders(len(shape)):
-        if len(native.shape) != len(shape) or tuple(shape[axis] for axis in order) != native.shape:
-            continue
-        binding = Binding(name=spec.name, native=native, permutation=None if order == tuple(sorted(order)) else order)
-        deviation = _deviate(expected, [from_native(array, binding, spec) for array in found])
-        if best is None or deviation < best[0]:
-            best = (deviation, binding)
-    if best is None or best[0] > _LEEWAY:
-        problem = f"onnx2tf made the output {spec} into {native}, and in no order of axes does that give the source's answers"
-        raise ConversionError("tflite", problem, "Leave this format out with --to.")
-    return best[1]
+    fitting = [order for order in _list_orders(len(shape)) if tuple(shape[axis] for axis in order) == found[0].shape]
+    if not fitting:
+        raise ConversionError("tflite", f"onnx2tf made the output {spec} into {native}", _LEAVE_OUT)
+    same = tuple(range(len(shape)))
+    bindings = [Binding(name=spec.name, native=native, permutation=None if order == same else order) for order in fitting]
+    deviations = [_deviate(expected, [from_native(array, binding, spec) for array in found]) for binding in bindings]
+    best = min(range(len(bindings)), key=deviations.__getitem__)
+    if deviations[best] > _LEEWAY:
+        problem = f"what onnx2tf made of it gives other answers: output {spec.name!r} is off by {deviations[best]:.2g} of its range"
+        raise ConversionError("tflite", problem, _LEAVE_OUT)
+    return bindings[best]
 
 
 def _list_orders(rank: int) -> Iterator[tuple[int, ...]]:

@@ -2,10 +2,15 @@
 
 from typing import TYPE_CHECKING
 
+from edgekit.privacy import silence_telemetry
+
 if TYPE_CHECKING:
     from edgekit.fleet.client import FleetClient as FleetClient
 
 __all__ = ["FleetClient"]
+
+# Here, since every module of edgekit is loaded after this one, and every library that would send is loaded after those.
+silence_telemetry()
 
 
 def __getattr__(name: str) -> object:

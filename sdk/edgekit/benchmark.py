@@ -9,7 +9,7 @@ import math
 import os
 import random
 import statistics
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -24,6 +24,7 @@ from edgekit.measuring import IsolatedSession
 from edgekit.runtimes.base import Runtime
 from edgekit.runtimes.registry import find_runtime
 from edgekit.targets import Hardware, find_target
+from edgekit.tensors import TensorSpec
 
 ROUNDS = 7
 #: How long a session runs in each round, in seconds: long enough that a timer tick does not decide.
@@ -124,7 +125,7 @@ def benchmark_bundle(
     Raises:
         UnknownName: the bundle has no such variant.
     """
-    sample = take_sample(bundle)
+    sample = take_sample(bundle.read_golden().inputs, bundle.manifest.inputs)
     chosen = bundle.variants if variants is None else tuple(map(bundle.manifest.find_variant, dict.fromkeys(variants)))
     skipped: list[Skipped] = []
     with contextlib.ExitStack() as stack:
@@ -154,10 +155,17 @@ def _find_runtime(variant: Variant, runtimes: Mapping[str, Runtime] | None) -> R
 def _open(bundle: VerifiedBundle, variant: Variant, runtime: Runtime, threads: int, stack: contextlib.ExitStack) -> IsolatedSession:
     """A session for *variant* that lives until *stack* ends."""
     manifest = bundle.manifest
-    # All on the same CPU, so that none has a quieter one; the last, since the first serves most interrupts.
-    cpu = max(os.sched_getaffinity(0)) if threads == 1 else None
-    session = IsolatedSession(bundle.path_of(variant), variant, manifest.inputs, manifest.outputs, runtime.name, threads, cpu)
+    path = bundle.path_of(variant)
+    session = IsolatedSession(path, variant, manifest.inputs, manifest.outputs, runtime.name, threads, choose_cpu(threads))
     return stack.enter_context(session)
+
+
+def choose_cpu(threads: int) -> int | None:
+    """The CPU to which each process that runs one thread is pinned: the same for all, so that none has a quieter one.
+
+    It is the last, since the first serves most interrupts. None for more threads, which the system then places.
+    """
+    return max(os.sched_getaffinity(0)) if threads == 1 else None
 
 
 def describe_measurement(session: IsolatedSession, latency: Latency, hardware: Hardware) -> Measurement:
@@ -173,11 +181,10 @@ def describe_measurement(session: IsolatedSession, latency: Latency, hardware: H
     )
 
 
-def take_sample(bundle: VerifiedBundle) -> Arrays:
-    """The first golden sample, as many times as the model's fixed batch asks for: once where it takes any."""
-    golden = bundle.read_golden().inputs
-    sizes = {spec.name: spec.shape[0] for spec in bundle.manifest.inputs if spec.shape}
-    return {name: np.repeat(array[:1], _count(sizes.get(name)), axis=0) for name, array in golden.items()}
+def take_sample(samples: Arrays, specs: Sequence[TensorSpec]) -> Arrays:
+    """The first of *samples*, as many times as the fixed batch of a model with *specs* asks for: once where it takes any."""
+    sizes = {spec.name: spec.shape[0] for spec in specs if spec.shape}
+    return {name: np.repeat(array[:1], _count(sizes.get(name)), axis=0) for name, array in samples.items()}
 
 
 def _count(size: int | str | None) -> int:

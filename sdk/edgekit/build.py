@@ -11,7 +11,7 @@ import msgspec
 from msgspec.structs import replace
 
 from edgekit.artifacts import FileEntry
-from edgekit.benchmark import measure_latencies
+from edgekit.benchmark import describe_measurement, measure_latencies, take_sample
 from edgekit.build_request import BuildRequest, Progress
 from edgekit.bundles import MANIFEST
 from edgekit.candidates import Candidate, Findings, Workbench
@@ -19,11 +19,10 @@ from edgekit.errors import InputError
 from edgekit.files import digest_bytes, digest_file, replacing_directory
 from edgekit.gate import choose_default
 from edgekit.hardware import describe_hardware
-from edgekit.manifest import Latency, Lineage, Manifest, Measurement, Variant
+from edgekit.manifest import Lineage, Manifest, Variant
 from edgekit.reference import Reference, consult_source
 from edgekit.report import REPORT, write_report
-from edgekit.runtimes.registry import find_runtime
-from edgekit.targets import Hardware, find_target
+from edgekit.targets import find_target
 
 GOLDEN = "golden.npz"
 
@@ -45,7 +44,7 @@ def build_bundle(request: BuildRequest, progress: Progress) -> Manifest:
         with Workbench(request, reference, staging) as bench:
             findings = bench.make_all(progress)
             findings.check(request)
-            variants = _time_variants(findings.candidates, reference, request.threads, progress)
+            variants = _time_variants(findings.candidates, reference, progress)
         manifest = _describe(name, request, reference, findings, variants, staging)
         (staging / MANIFEST).write_bytes(msgspec.json.format(manifest.encode(), indent=2))
         write_report(manifest, staging / REPORT)
@@ -60,26 +59,14 @@ def _find_name(request: BuildRequest) -> str:
     return name
 
 
-def _time_variants(candidates: Sequence[Candidate], reference: Reference, threads: int, progress: Progress) -> list[Variant]:
+def _time_variants(candidates: Sequence[Candidate], reference: Reference, progress: Progress) -> list[Variant]:
     """Each candidate's variant with what it cost on this machine, timed in turn with the others."""
-    sample = {name: array[:1] for name, array in reference.golden.inputs.items()}
+    sample = take_sample(reference.golden.inputs, reference.model.inputs)
     sessions = {one.variant.id: one.session for one in candidates}
     latencies = measure_latencies(sessions, sample, progress=lambda done, total: progress("timing the variants", done, total))
     hardware = describe_hardware()
-    return [replace(one.variant, measured=(_measurement(one, latencies[one.variant.id], hardware, threads),)) for one in candidates]
-
-
-def _measurement(candidate: Candidate, latency: Latency, hardware: Hardware, threads: int) -> Measurement:
-    runtime = find_runtime(candidate.variant.format)
-    return Measurement(
-        machine=hardware.machine,
-        target=find_target(hardware),
-        runtime=runtime.name,
-        runtime_version=runtime.find_version() or "unknown",
-        threads=threads,
-        latency_ms=latency,
-        rss_mb=candidate.session.rss_mb,
-    )
+    measured = [describe_measurement(one.session, latencies[one.variant.id], hardware) for one in candidates]
+    return [replace(one.variant, measured=(measurement,)) for one, measurement in zip(candidates, measured, strict=True)]
 
 
 def _describe(name: str, request: BuildRequest, reference: Reference, findings: Findings, variants: list[Variant], staging: Path) -> Manifest:

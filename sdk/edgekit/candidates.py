@@ -9,6 +9,7 @@ from pathlib import Path
 from msgspec.structs import asdict, replace
 
 from edgekit.artifacts import Artifact
+from edgekit.benchmark import choose_cpu
 from edgekit.build_request import PRECISIONS, BuildRequest, Progress
 from edgekit.conversion import TargetConverter
 from edgekit.errors import ConversionError, DeviceError, GateRefused, ParityError
@@ -20,6 +21,20 @@ from edgekit.parity import answer_samples, check_power, derive_tolerance, measur
 from edgekit.plugins import TARGETS, find_plugins, load_plugin
 from edgekit.reference import Reference
 from edgekit.runtimes.registry import find_runtime
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One variant that is thought of: the target's name among the plug-ins, its converter, and a precision."""
+
+    target: str
+    converter: TargetConverter
+    precision: str
+
+    @property
+    def id(self) -> str:
+        """The id that the variant will have."""
+        return f"{self.target}-{self.precision}"
 
 
 @dataclass(frozen=True)
@@ -39,9 +54,9 @@ class Findings:
     missed_bound: list[tuple[str, Metric]] = field(default_factory=list)
     tools: dict[str, str] = field(default_factory=dict)
 
-    def skip(self, format: str, precision: str, reason: str) -> None:
+    def skip(self, attempt: Attempt, reason: str) -> None:
         """Note why a variant is not in the bundle."""
-        self.skipped.append(Skipped(id=f"{format}-{precision}", format=format, precision=precision, reason=reason))
+        self.skipped.append(Skipped(id=attempt.id, format=attempt.converter.format, precision=attempt.precision, reason=reason))
 
     def check(self, request: BuildRequest) -> None:
         """Refuse when nothing kept the bound, or nothing came of a format or precision that was asked for.
@@ -52,18 +67,17 @@ class Findings:
         """
         if self.missed_bound and not self.candidates:
             raise refuse_all(self.missed_bound, request.max_drop)
-        made = [(one.variant.format, one.variant.precision) for one in self.candidates]
-        for asked, index, option in ((request.formats, 0, "--to"), (request.precisions, 1, "--precision")):
+        made = {part for one in self.candidates for part in one.variant.id.rsplit("-", 1)}
+        for asked, option in ((request.formats, "--to"), (request.precisions, "--precision")):
             for name in asked or ():
-                if name not in {pair[index] for pair in made}:
+                if name not in made:
                     self._refuse(name, option)
-        if not made:
+        if not self.candidates:
             raise ConversionError("this model", "no variant of it can be made here: " + "; ".join(f"{one.id}: {one.reason}" for one in self.skipped))
 
     def _refuse(self, name: str, option: str) -> None:
-        missed = [pair for pair in self.missed_bound if name in pair[0].split("-")]
-        reasons = [one for one in self.skipped if name in (one.format, one.precision)]
-        if missed:
+        reasons = [one for one in self.skipped if name in one.id.rsplit("-", 1)]
+        if any(name in variant_id.rsplit("-", 1) for variant_id, _ in self.missed_bound):
             raise GateRefused(
                 f"{option} {name}", reasons[0].reason.removeprefix("refused by the gate: "), "Leave the option out, or allow more with --max-drop."
             )
@@ -93,33 +107,34 @@ class Workbench:
         """Try every format and precision that the request allows."""
         findings = Findings()
         plan = list(self._plan(findings))
-        for step, (converter, precision) in enumerate(plan):
-            progress(f"making {converter.format}-{precision}", step, len(plan))
-            directory = self._staging / "variants" / f"{converter.format}-{precision}"
+        for step, attempt in enumerate(plan):
+            progress(f"making {attempt.id}", step, len(plan))
+            directory = self._staging / "variants" / attempt.id
             try:
-                candidate = self._make(converter, precision, directory, findings)
+                candidate = self._make(attempt, directory, findings)
             except (ConversionError, ParityError, DeviceError) as error:
                 candidate = None
-                findings.skip(converter.format, precision, f"{error.problem}. {error.remedy}".strip())
+                findings.skip(attempt, f"{error.problem}. {error.remedy}".strip())
             if candidate is None:
                 shutil.rmtree(directory)
             else:
                 findings.candidates.append(candidate)
         return findings
 
-    def _plan(self, findings: Findings) -> Iterator[tuple[TargetConverter, str]]:
-        """Each format and precision to be tried; what cannot be tried goes to *findings* with its reason."""
+    def _plan(self, findings: Findings) -> Iterator[Attempt]:
+        """Each variant to be tried; what cannot be tried goes to *findings* with its reason."""
         for name in self._request.formats or tuple(find_plugins(TARGETS)):
             converter: TargetConverter = load_plugin(TARGETS, name)()
             obstacle = converter.find_obstacle()
             if obstacle is None:
                 findings.tools |= converter.list_tools()
             for precision in self._request.precisions or PRECISIONS:
+                attempt = Attempt(name, converter, precision)
                 reason = obstacle or self._find_reason(converter, precision)
                 if reason is None:
-                    yield converter, precision
+                    yield attempt
                 else:
-                    findings.skip(name, precision, reason)
+                    findings.skip(attempt, reason)
 
     def _find_reason(self, converter: TargetConverter, precision: str) -> str | None:
         if precision not in converter.precisions:
@@ -128,18 +143,18 @@ class Workbench:
             return "static int8 needs representative inputs. Give --calibration FILE.npz."
         return None
 
-    def _make(self, converter: TargetConverter, precision: str, directory: Path, findings: Findings) -> Candidate | None:
+    def _make(self, attempt: Attempt, directory: Path, findings: Findings) -> Candidate | None:
         directory.mkdir(parents=True)
-        artifact = converter.convert(self._reference.model, precision, self._reference.calibration, directory)
+        artifact = attempt.converter.convert(self._reference.model, attempt.precision, self._reference.calibration, directory)
         prefix = directory.relative_to(self._staging).as_posix()
         artifact = replace(artifact, files=tuple(replace(entry, path=f"{prefix}/{entry.path}") for entry in artifact.files))
         with contextlib.ExitStack() as mine:
             session = mine.enter_context(self._open_session(artifact))
-            variant = self._judge(artifact, precision, session)
+            variant = self._judge(artifact, attempt, session)
             fault = None if variant.metric is None else find_drop_fault(variant.metric, self._request.max_drop)
             if variant.metric is not None and fault is not None:
                 findings.missed_bound.append((variant.id, variant.metric))
-                findings.skip(variant.format, precision, f"refused by the gate: {fault}")
+                findings.skip(attempt, f"refused by the gate: {fault}")
                 return None
             self._open.push(mine.pop_all())
             return Candidate(variant, session)
@@ -147,12 +162,12 @@ class Workbench:
     def _open_session(self, artifact: Artifact) -> IsolatedSession:
         model, runtime = self._reference.model, find_runtime(artifact.format)
         path = self._staging / artifact.files[0].path
-        return IsolatedSession(path, artifact, model.inputs, model.outputs, runtime.name, self._request.threads)
+        threads = self._request.threads
+        return IsolatedSession(path, artifact, model.inputs, model.outputs, runtime.name, threads, choose_cpu(threads))
 
-    def _judge(self, artifact: Artifact, precision: str, session: IsolatedSession) -> Variant:
+    def _judge(self, artifact: Artifact, attempt: Attempt, session: IsolatedSession) -> Variant:
         """The variant with its parity and metric; ConversionError where the conversion went wrong."""
-        golden = self._reference.golden
-        variant_id = f"{artifact.format}-{precision}"
+        golden, variant_id, precision = self._reference.golden, attempt.id, attempt.precision
         parity = measure_parity(golden.outputs, answer_samples(session, golden.inputs, variant_id), variant_id)
         fault = find_parity_fault(precision, parity, self._reference.ranges)
         if fault is not None:

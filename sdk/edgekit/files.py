@@ -73,11 +73,8 @@ def replacing_directory(destination: Path) -> Iterator[Path]:
 
 
 def _make_beside(destination: Path) -> Path:
-    try:
-        destination.parent.mkdir(parents=True, exist_ok=True)
-        return Path(tempfile.mkdtemp(dir=destination.parent, prefix=f".{destination.name}."))
-    except FileNotFoundError as error:  # a file system that makes no files, as /proc
-        raise DeviceError(destination, "no directory can be made there", "Choose another place.") from error
+    destination.parent.mkdir(parents=True, exist_ok=True)
+    return Path(tempfile.mkdtemp(dir=destination.parent, prefix=f".{destination.name}."))
 
 
 def _swap(staging: Path, destination: Path) -> None:
@@ -105,16 +102,29 @@ def sync_tree(root: Path) -> None:
         sync_directory(Path(directory))
 
 
+# fmt: off
+_DISK_ERRORS: dict[int, tuple[str, str]] = {
+    errno.ENOSPC:       ("the disk is full, and nothing was written",  "Free some room and run the same command again."),
+    errno.EDQUOT:       ("the quota is used up, and nothing was written", "Free some room and run the same command again."),
+    errno.EROFS:        ("the file system is read-only",               "Choose a place that can be written."),
+    errno.EACCES:       ("this user may not write there",              "Choose a place that this user may write to."),
+    errno.EPERM:        ("this user may not write there",              "Choose a place that this user may write to."),
+    errno.ENOENT:       ("nothing can be made there",                  "Choose another place."),
+    errno.ENOTDIR:      ("a part of the path is not a directory",      "Choose another place."),
+    errno.EISDIR:       ("it is a directory",                          "Choose another place."),
+    errno.EEXIST:       ("something else is there",                    "Choose another place."),
+    errno.ENAMETOOLONG: ("the name is too long",                       "Choose a shorter one."),
+}
+# fmt: on
+
+
 @contextlib.contextmanager
 def naming_disk_errors(path: Path) -> Iterator[None]:
-    """Turn the system's word for a full, read-only or forbidden disk into a DeviceError that names *path*."""
+    """Turn the system's word for a disk that is full, read-only or forbidden into a DeviceError that names *path*."""
     try:
         yield
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise DeviceError(path, "the disk is full, and nothing was written", "Free some room and run the same command again.") from error
-        if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
-            raise DeviceError(path, f"it cannot be written: {error.strerror}", "Choose a place that this user may write to.") from error
-        if error.errno in (errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG):
-            raise DeviceError(path, f"it cannot be written: {error.strerror}", "Choose another place.") from error
-        raise
+        if error.errno not in _DISK_ERRORS:
+            raise
+        problem, remedy = _DISK_ERRORS[error.errno]
+        raise DeviceError(path, problem, remedy) from error

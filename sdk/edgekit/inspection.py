@@ -10,7 +10,6 @@ from edgekit.files import digest_file
 from edgekit.model_kinds import find_kind
 from edgekit.records import Digest, Length, Record
 from edgekit.runtimes.base import Runtime
-from edgekit.runtimes.openvino_runtime import silence_telemetry
 from edgekit.runtimes.registry import find_runtime
 from edgekit.tensors import TensorSpec
 
@@ -156,7 +155,6 @@ def _read_tflite(path: Path) -> tuple[list[str], list[Path]]:
 
 
 def _read_openvino(path: Path) -> tuple[list[str], list[Path]]:
-    silence_telemetry()
     import openvino
 
     try:

@@ -183,7 +183,7 @@ def test_memory_is_the_child_s_own(open_unruly):
     with open_unruly("grow") as session:
         before = session.rss_mb
         session.infer(ONES)
-        assert 60 < session.rss_mb - before < 120
+        assert 40 < session.rss_mb - before < 120
 
 
 def test_large_arrays_pass_both_ways(open_unruly):

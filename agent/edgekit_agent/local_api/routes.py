@@ -3,7 +3,6 @@
 import logging
 from collections.abc import Callable
 from http import HTTPStatus
-from importlib.metadata import version
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -84,6 +83,8 @@ class Routes:
         return {}
 
     def _describe_server(self, _: Request) -> Response:
+        from importlib.metadata import version  # brings the parser of e-mail, which nothing else here needs
+
         return _json({"name": "edgekit-agent", "version": version("edgekit"), "extensions": EXTENSIONS})
 
     def _tell_readiness(self, _: Request) -> Response:

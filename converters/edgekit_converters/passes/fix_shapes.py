@@ -33,7 +33,9 @@ class FixShapes:
         # Shapes noted for the named sizes would stand against the fixed ones.
         del fixed.graph.value_info[:]
         for value in fixed.graph.output:
-            value.type.tensor_type.ClearField("shape")
+            for dimension in value.type.tensor_type.shape.dim:
+                if dimension.HasField("dim_param"):
+                    dimension.Clear()
         return PassResult(onnx.shape_inference.infer_shapes(fixed, data_prop=True), modified=True)
 
     def _find_size(self, name: str, tensor: str) -> int:

@@ -4,7 +4,6 @@ import asyncio
 import mimetypes
 import os
 import re
-import stat
 from collections.abc import Awaitable, Callable, MutableMapping
 from email.utils import formatdate
 from pathlib import Path
@@ -54,16 +53,13 @@ def open_below(root: Path, path: str) -> BinaryIO | None:
         return None
     try:
         place = root.joinpath(*parts).resolve(strict=True)
-        if not place.is_relative_to(root.resolve()):
+        # To open a pipe would wait until somebody writes into it.
+        if not place.is_relative_to(root.resolve()) or not place.is_file():
             return None
-        file = place.open("rb")
+        return place.open("rb")
     except OSError:
-        # Absent, a directory, a name that is too long, or not ours to read: to whoever asks it is all the same.
+        # Absent, a name that is too long, or not ours to read: to whoever asks it is all the same.
         return None
-    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-        file.close()
-        return None
-    return file
 
 
 async def _send_file(send: Send, scope: Scope, file: BinaryIO, *, head: bool) -> None:

@@ -1,6 +1,5 @@
 """OpenVINO, on the CPU."""
 
-import sys
 import threading
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,15 +22,6 @@ _DTYPES: dict[str, DType] = {
     "string": "bytes",
 }
 # fmt: on
-
-
-def silence_telemetry() -> None:
-    """Keep OpenVINO and NNCF from sending usage data: call it before either is imported.
-
-    Both fall back to a stub where the package openvino-telemetry is absent, and None in sys.modules makes an import
-    behave so (Python reference, section 5.3.1). Its own opt-out is a file in the user's home, which is not ours to write.
-    """
-    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
 
 
 class OpenVINOSession:
@@ -86,7 +76,6 @@ class OpenVINORuntime:
 
     def open(self, path: Path, threads: int) -> NativeSession:
         """Load the IR whose ``.xml`` is at *path*, with the ``.bin`` of the same name beside it; raises as Runtime.open says."""
-        silence_telemetry()
         try:
             import openvino
         except ImportError as error:

@@ -59,16 +59,19 @@ def test_a_request_under_way_ends_before_the_server(connect):
     """Stopping closes idle connections at once, and lets the one that is answering finish and say that it closes."""
     began, let_go = threading.Event(), threading.Event()
 
-    def answer(_request):
-        began.set()
-        assert let_go.wait(10)
+    def answer(request):
+        if request.head.target == "/slow":
+            began.set()
+            assert let_go.wait(10)
         return Response(HTTPStatus.OK, (b"done",))
 
     api = LocalApi(Address(host="127.0.0.1", port=0), answer, Limits())
     api.__enter__()
-    idle, busy = connect(api), connect(api)
-    busy.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+    # They are told to stop in the order in which they came: once the idle one is closed, the busy one knows.
+    busy, idle = connect(api), connect(api)
+    busy.send(b"GET /slow HTTP/1.1\r\nHost: a\r\n\r\n")
     assert began.wait(10)
+    assert idle.ask("GET", "/")[0] == 200
     stopping = threading.Thread(target=api.__exit__, args=(None, None, None))
     stopping.start()
     assert idle.is_closed

@@ -19,13 +19,12 @@ def run(command, *argv):
 @pytest.fixture(scope="module")
 def digits(tmp_path_factory):
     """A bundle of one real variant."""
-    for package in ("onnx", "onnxslim", "plotly"):
-        pytest.importorskip(package)
     root = tmp_path_factory.mktemp("benchmark") / "digits"
     assert run(convert, DIGITS, "-o", root, "--to", "onnx", "--precision", "fp32") == 0
     return root
 
 
+@pytest.mark.workstation
 def test_a_bundle_is_measured(digits, capsys):
     """The table has the variant's latency, spread, memory and size, and its ratio to itself."""
     capsys.readouterr()
@@ -35,6 +34,7 @@ def test_a_bundle_is_measured(digits, capsys):
     assert "onnxruntime" in row
 
 
+@pytest.mark.workstation
 def test_json_has_the_measurements(digits, capsys):
     """--json prints each variant with its measurement, and the rounds and threads asked for are in it."""
     capsys.readouterr()
@@ -47,6 +47,7 @@ def test_json_has_the_measurements(digits, capsys):
     assert variant["measured"]["latency_ms"]["p50"] > 0
 
 
+@pytest.mark.workstation
 def test_an_unknown_variant_is_named_with_the_known_ones(digits, capsys):
     """A variant that is not in the bundle ends with code 2 and the ids that are."""
     assert run(benchmark, digits, "--variant", "onnx-int4") == 2

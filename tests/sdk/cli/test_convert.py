@@ -7,6 +7,8 @@ from edgekit.bundles import open_bundle
 from edgekit.cli.convert import convert
 from edgekit.cli.main import run_command
 
+pytestmark = pytest.mark.workstation
+
 DIGITS = Path(__file__).parents[3] / "examples" / "digits"
 # One variant in one format, so that the whole way is gone in a second or two.
 QUICK = ("--to", "onnx", "--precision", "fp32")
@@ -16,13 +18,6 @@ def run(*argv):
     with pytest.raises(SystemExit) as stop:
         run_command(convert, [str(word) for word in argv], program="edgekit convert")
     return stop.value.code
-
-
-@pytest.fixture(autouse=True)
-def needs_the_converters():
-    pytest.importorskip("onnx")
-    pytest.importorskip("onnxslim")
-    pytest.importorskip("plotly")
 
 
 def test_a_model_becomes_a_bundle_with_a_table_and_a_report(tmp_path, capsys):

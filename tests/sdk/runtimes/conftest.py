@@ -11,7 +11,7 @@ from edgekit.runtimes.base import Runtime
 from edgekit.runtimes.litert import LiteRT, TFLiteRuntime
 from edgekit.runtimes.memory import MemoryModel, MemoryRuntime
 from edgekit.runtimes.onnx_runtime import OnnxRuntime
-from edgekit.runtimes.openvino_runtime import OpenVINORuntime, silence_telemetry
+from edgekit.runtimes.openvino_runtime import OpenVINORuntime
 from edgekit.tensors import TensorSpec
 
 DATA = Path(__file__).with_name("data")
@@ -54,7 +54,6 @@ def _prepare_memory(directory: Path) -> Case:
 
 
 def _prepare_openvino(directory: Path) -> Case:
-    silence_telemetry()
     import openvino
     from openvino import opset13 as operators
 
