@@ -26,6 +26,7 @@ from edgekit.fleet.views import (
     DeviceView,
     EventView,
     Explanation,
+    FleetActivity,
     Health,
     LabelChange,
     Refusal,
@@ -117,6 +118,10 @@ class FleetClient:
     ) -> list[TelemetryStep]:
         """What was measured from *since* to *until* (unix milliseconds; the last hour by default), in steps of *step* milliseconds."""
         return self._get("telemetry", list[TelemetryStep], device=device, model=model, since=since, until=until, step=step)
+
+    def read_activity(self, since: int | None = None) -> FleetActivity:
+        """What every device and model has been doing just now, where its newest interval began at *since* (ten minutes ago by default)."""
+        return self._get("activity", FleetActivity, since=since)
 
     def list_releases(self) -> ReleaseList:
         """The releases that the server's repository offers."""
