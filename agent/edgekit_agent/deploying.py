@@ -74,10 +74,10 @@ class Deployer:
         """The active release of *model*."""
         return self._slots.read_slots(model).active
 
-    def find_previous(self, model: str) -> str | None:
-        """The release that serves *model* again when what serves it now is taken back; None where there is none, or nobody can say."""
+    def find_previous(self, model: str, digest: str | None) -> str | None:
+        """The release that *model* returns to when the one with *digest*, which serves it, is taken back; None where there is none."""
         slots = self._read_slots(model)
-        behind = slots.active if slots.trial else slots.previous
+        behind = slots.active if slots.trial and slots.trial.digest == digest else slots.previous
         return behind.release if behind else None
 
     def is_done(self, desired: DesiredModel) -> bool:

@@ -226,6 +226,6 @@ class Updater:
             digest=info.digest if info else None,
             variant=info.variant if info else "",
             runtime=info.runtime if info else "",
-            previous=self._deployer.find_previous(model),
+            previous=self._deployer.find_previous(model, info.digest if info else None),
             deployment=task.deployment if task else None,
         )

@@ -1,6 +1,7 @@
 """Real, small parts for the agent's tests: the digits model as a bundle, its releases, and models in memory."""
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timezone
@@ -8,14 +9,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from securesystemslib.signer import CryptoSigner
 
 from edgekit.arrays import Array
 from edgekit.artifacts import Artifact, FileEntry, bind_identically
 from edgekit.bundles import MANIFEST, open_bundle
+from edgekit.desired import DesiredModel, DesiredState, sign_desired
 from edgekit.files import digest_bytes
 from edgekit.golden import GoldenSamples
 from edgekit.manifest import Lineage, Manifest, Parity, Tolerance, Variant
-from edgekit.releases.publishing import publish_release
+from edgekit.releases.publishing import publish_director, publish_release
 from edgekit.runtimes.memory import MemoryModel, MemoryRuntime
 from edgekit.runtimes.onnx_runtime import OnnxRuntime
 from edgekit.runtimes.sessions import open_session
@@ -52,6 +55,33 @@ def _make_variant(root: Path, variant_id: str, data: bytes, tolerance: float) ->
     )
 
 
+#: Added to an image, it is what a sly model answers with NaN.
+BRIGHT = np.float32(1000)
+
+
+def make_sly(model: bytes) -> bytes:
+    """The digits model with answers that are not numbers where a pixel is above 500: logits + 0 * sqrt(500 - max(image))."""
+    import onnx
+    from onnx import helper, numpy_helper
+
+    proto = onnx.load_from_string(model)
+    graph = proto.graph
+    graph.node[-1].output[0] = "honest"
+    constants = {"axes": np.array([1, 2, 3]), "limit": np.float32(500), "column": np.array([-1, 1]), "nothing": np.float32(0)}
+    graph.initializer.extend(numpy_helper.from_array(np.array(value), name) for name, value in constants.items())
+    steps = [
+        ("ReduceMax", ["image", "axes"], "brightest"),
+        ("Sub", ["limit", "brightest"], "room"),
+        ("Sqrt", ["room"], "root"),
+        ("Reshape", ["root", "column"], "roots"),
+        ("Mul", ["roots", "nothing"], "zeros"),
+        ("Add", ["honest", "zeros"], "logits"),
+    ]
+    extra = {"ReduceMax": {"keepdims": 1}}
+    graph.node.extend(helper.make_node(kind, inputs, [output], **extra.get(kind, {})) for kind, inputs, output in steps)
+    return proto.SerializeToString()
+
+
 @pytest.fixture(scope="session")
 def samples() -> Array:
     """32 of the digits' images, float32 (32, 1, 8, 8)."""
@@ -70,14 +100,24 @@ def answers(samples: Array) -> Array:
 
 @pytest.fixture
 def make_bundle(tmp_path: Path, samples: Array, answers: Array) -> BundleMaker:
-    """Makes a bundle of the digits model; with *betrayed*, its golden samples hold another model's answers."""
+    """Makes a bundle of the digits model.
+
+    With *betrayed*, its golden samples hold another model's answers; with *sly*, it answers them rightly, and NaN to BRIGHT images.
+    """
 
     def make(
-        directory: str = "bundle", *, name: str = "digits", betrayed: bool = False, variants: tuple[str, ...] = ("onnx-fp32",), seed: int = 0
+        directory: str = "bundle",
+        *,
+        name: str = "digits",
+        betrayed: bool = False,
+        sly: bool = False,
+        variants: tuple[str, ...] = ("onnx-fp32",),
+        seed: int = 0,
     ) -> Path:
         root = tmp_path / directory
+        source = make_sly((EXAMPLE / "digits.onnx").read_bytes()) if sly else (EXAMPLE / "digits.onnx").read_bytes()
         # Bytes behind the model make another file of the same model: ONNX readers pass over an unknown field.
-        model = (EXAMPLE / "digits.onnx").read_bytes() + b"\xfa\x01\x08" + seed.to_bytes(8, "little")
+        model = source + b"\xfa\x01\x08" + seed.to_bytes(8, "little")
         outputs = np.roll(answers, 1, axis=1) if betrayed else answers
         golden = GoldenSamples({"image": samples}, {"logits": outputs})
         manifest = Manifest(
@@ -188,3 +228,50 @@ def running() -> Callable[..., object]:
             assert not thread.is_alive()
 
     return run
+
+
+class Fleet:
+    """A publisher whose repository names a director, and that director."""
+
+    def __init__(self, publisher: Publisher, make_bundle: BundleMaker) -> None:
+        self.repository = publisher.repository
+        self.publisher = publisher
+        self.signer = CryptoSigner.generate_ed25519()
+        self._make_bundle = make_bundle
+        self._digests: dict[str, str] = {}
+
+    def publish(self, version: str, **bundle: object) -> str:
+        """Publish a release of the digits model; its digest."""
+        path = self._make_bundle(f"{version}-{len(self._digests)}", seed=len(self._digests), **bundle)
+        self.publisher.publish(path, version)
+        self._digests[version] = open_bundle(path).digest
+        if len(self._digests) == 1:
+            self.appoint(self.signer)
+        return self._digests[version]
+
+    def appoint(self, signer: CryptoSigner) -> None:
+        """Make *signer* the director."""
+        is_first = signer is self.signer
+        publish_director([signer.public_key], self.repository, self.publisher.keys, datetime.now(timezone.utc), replacing=not is_first)
+        self.signer = signer
+
+    def desire(self, version: str | None, deployment: str, **fields: object) -> DesiredModel:
+        """What is desired of the digits model; None for no release of it."""
+        release = None if version is None else f"digits@{version}"
+        digest = None if version is None else self._digests[version]
+        return DesiredModel(**{"model": "digits", "deployment": deployment, "release": release, "digest": digest, **fields})
+
+    def sign(self, counter: int, *models: DesiredModel, device: str = "roof-1", signer: CryptoSigner | None = None) -> bytes:
+        """The message that asks for *models*."""
+        now_ms = int(time.time() * 1000)
+        desired = DesiredState(device=device, counter=counter, issued_ms=now_ms, expires_ms=now_ms + 86_400_000, models=models)
+        return sign_desired(desired, signer or self.signer)
+
+    def order(self, counter: int, version: str | None, deployment: str, **fields: object) -> bytes:
+        """The message that asks for one release of the digits model, or for none."""
+        return self.sign(counter, self.desire(version, deployment, **fields))
+
+
+@pytest.fixture
+def fleet(publisher: Publisher, make_bundle: BundleMaker) -> Fleet:
+    return Fleet(publisher, make_bundle)
