@@ -171,8 +171,9 @@ class Deployment(Record, frozen=True, kw_only=True):
         return deadline is not None and now_ms - self.since_ms > deadline * 1000
 
 
+#: What is said of a release in each state, after its name.
 # fmt: off
-_PHRASES = {
+PHRASES = {
     State.PENDING:     "is asked for",
     State.DOWNLOADING: "is being fetched",
     State.PROVING:     "is being held against its golden samples",
@@ -189,7 +190,7 @@ _PHRASES = {
 def explain_deployment(deployment: Deployment) -> str:
     """Where *deployment* stands and why, in one sentence."""
     because = f": {deployment.reason}" if deployment.reason else ""
-    return f"{deployment.release or 'no release'} {_PHRASES[deployment.state]}{because}."
+    return f"{deployment.release or 'no release'} {PHRASES[deployment.state]}{because}."
 
 
 class Verdict(enum.Enum):

@@ -9,7 +9,7 @@ from typing import Annotated
 from msgspec import Meta
 from msgspec.structs import replace
 
-from edgekit.deployment import BAD, SETTLED, Millis, State, TrialTerms
+from edgekit.deployment import BAD, PHRASES, SETTLED, Millis, State, TrialTerms
 from edgekit.errors import InputError
 from edgekit.records import Digest, Name, Record, Share
 
@@ -295,7 +295,7 @@ def explain_standing(rollout: Rollout, one: Standing, now_ms: int) -> str:
     because = f": {one.reason}" if one.reason else ""
     away = "" if one.is_present(now_ms) else f"; it was last seen {_say_hours(now_ms - one.seen_ms)} ago"
     if one.state is not None:
-        return f"{rollout.release} is {one.state.value.replace('_', ' ')} here{because} (rollout {rollout.id}, {_say_state(rollout)}){away}."
+        return f"{rollout.release} {PHRASES[one.state]}{because} (rollout {rollout.id}, {_say_state(rollout)}){away}."
     if not rollout.is_open:
         return f"It was not given {rollout.release}: rollout {rollout.id} is {_say_state(rollout)} ({rollout.reason}){away}."
     if not one.is_present(now_ms):

@@ -356,7 +356,7 @@ def test_a_plan_is_what_then_happens() -> None:
 @pytest.mark.parametrize(
     ("rollout", "standing", "said"),
     [
-        ({}, {"state": State.TRIAL, "reason": "3 of 100 requests"}, "digits@1.1.0 is trial here: 3 of 100 requests (rollout r1, running)."),
+        ({}, {"state": State.TRIAL, "reason": "3 of 100 requests"}, "digits@1.1.0 is on trial: 3 of 100 requests (rollout r1, running)."),
         ({}, {"seen_ms": NOW - 2 * SEEN_MS}, "It was last seen 48 h ago, and gets digits@1.1.0 when it returns (rollout r1)."),
         ({"state": RolloutState.PAUSED}, {}, "It waits for its turn to get digits@1.1.0: rollout r1 is paused in phase 1 of 2 (1)."),
         ({"state": RolloutState.ABORTED, "reason": "d9 failed"}, {}, "It was not given digits@1.1.0: rollout r1 is aborted (d9 failed)."),

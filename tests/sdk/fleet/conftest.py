@@ -2,7 +2,11 @@
 
 import asyncio
 import secrets
+import threading
+import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -10,17 +14,24 @@ import pytest
 from msgspec.structs import replace
 from securesystemslib.signer import CryptoSigner, Key
 
+from edgekit.addresses import Endpoint
 from edgekit.deployment import Deployment, Event, State
 from edgekit.desired import DesiredModel, DesiredState, verify_desired
 from edgekit.files import digest_bytes
 from edgekit.fleet.coordinator import Coordinator
+from edgekit.fleet.founding import found_fleet
+from edgekit.fleet.mosquitto import find_installed
+from edgekit.fleet.server import FleetServer
+from edgekit.fleet.settings import FleetDirectory, FleetSettings, Running
 from edgekit.fleet.store.database import Store, open_store
 from edgekit.fleet.store.leases import Lease, acquire_lease
 from edgekit.fleet.store.rollouts import find_rollout, save_rollout
 from edgekit.fleet.store.uploads import SentInventory, store_uploads
 from edgekit.rollout import Rollout, parse_phases
+from edgekit.signing import new_keys
 from edgekit.status import DeviceInventory, DeviceStatus, ModelStatus
 from edgekit.targets import Hardware
+from edgekit.telemetry import Batch
 from edgekit.topics import name_down
 from edgekit.transports.memory import MemoryPublisher
 
@@ -129,8 +140,8 @@ class SimulatedFleet:
 
     def start(self, release: str = "digits@1.1.0", phases: str = "1,100%", id: str = "r1", **fields: Any) -> Rollout:
         """A rollout, put in as the desk does it."""
-        digest = digest_bytes(release.encode())
-        rollout = Rollout(id=id, model="digits", release=release, digest=digest, phases=parse_phases(phases), created_ms=self.now, **fields)
+        about = {"model": release.partition("@")[0], "release": release, "digest": digest_bytes(release.encode())}
+        rollout = Rollout(id=id, phases=parse_phases(phases), created_ms=self.now, **about, **fields)
         self.write(save_rollout, rollout, self.now)
         return rollout
 
@@ -175,3 +186,59 @@ def store(tmp_path: Path) -> Iterator[Store]:
 @pytest.fixture
 def fleet(store: Store) -> SimulatedFleet:
     return SimulatedFleet(store)
+
+
+class ServedFleet:
+    """A whole server with a real broker, on ports of its own, in a thread; `add_device` lets a device have reported."""
+
+    def __init__(self, root: Path, keys: Path) -> None:
+        self.directory = FleetDirectory(root=root / "fleet")
+        self.repository, self.keys = root / "releases", keys
+        self.settings = FleetSettings(releases=str(self.repository), shards=4, http=Endpoint(), mqtt=Endpoint())
+        found_fleet(self.directory, self.settings, keys, datetime.now(timezone.utc))
+        self._running: Future[Running] = Future()
+        self._stop: tuple[asyncio.AbstractEventLoop, asyncio.Event] | None = None
+        self._thread = threading.Thread(target=self._serve)
+
+    def _serve(self) -> None:
+        async def run() -> None:
+            stop = asyncio.Event()
+            self._stop = asyncio.get_running_loop(), stop
+            await FleetServer(self.directory, self.settings).run(stop, self._running.set_result)
+
+        try:
+            asyncio.run(run())
+        except BaseException as error:
+            self._running.set_exception(error)
+            raise
+
+    def __enter__(self) -> "ServedFleet":
+        self._thread.start()
+        self.running = self._running.result(30)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        assert self._stop is not None
+        loop, stop = self._stop
+        loop.call_soon_threadsafe(stop.set)
+        self._thread.join(30)
+        assert not self._thread.is_alive()
+
+    def add_device(self, name: str, device_class: str = "x86-64", batch: Batch | None = None) -> None:
+        """Let *name* have told its inventory, status and telemetry, as ingest stores them."""
+        inventory = DeviceInventory(device=name, hardware=Hardware(machine="a test's", arch="x86_64"), target=device_class)
+        status = DeviceStatus(device=name, epoch=secrets.token_hex(8), revision=1, models=(ModelStatus(model="digits", release="digits@1.0.0"),))
+        uploads = [(name, SentInventory(inventory, digest_bytes(inventory.encode()))), (name, status)]
+        now_ms = time.time_ns() // 1_000_000
+        with open_store(self.directory.store) as store:
+            store.submit_write(store_uploads, (), uploads + ([(name, batch)] if batch else []), now_ms).result(10)
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedFleet]:
+    if find_installed() is None:
+        pytest.skip("Mosquitto is not installed: apt-get install mosquitto")
+    root = tmp_path_factory.mktemp("served")
+    new_keys(root / "keys")
+    with ServedFleet(root, root / "keys") as running:
+        yield running

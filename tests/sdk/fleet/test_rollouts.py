@@ -240,7 +240,7 @@ def test_a_device_is_explained_at_each_step(desk: Desk) -> None:
     canary = next(name for name, device in fleet.devices.items() if device.heard)
     other = next(name for name in fleet.devices if name != canary)
     fleet.report()
-    assert f"digits@1.3.0 is pending here (rollout {rollout}, running)." in desk.say("explain", canary).sentences[0]
+    assert f"digits@1.3.0 is asked for (rollout {rollout}, running)." in desk.say("explain", canary).sentences[0]
     assert f"It waits for its turn to get digits@1.3.0: rollout {rollout} is running in phase 1 of 2 (1)." in desk.say("explain", other).sentences[0]
     fleet.settle()
     (sentence,) = desk.say("explain", canary).sentences
