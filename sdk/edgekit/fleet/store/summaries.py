@@ -129,13 +129,3 @@ def _count_requests(intervals: Iterable[Interval], name: str) -> dict[str, int]:
 
 def _known(intervals: Iterable[Interval], name: str) -> list[float]:
     return [value for one in intervals if (value := getattr(one, name)) is not None]
-
-
-def list_latest_intervals(connection: Connection, since_ms: int, device: str = "") -> list[tuple[str, Interval]]:
-    """The newest interval of each device and model that began at *since_ms* or later, with the device's id.
-
-    Of *device* alone where that is said.
-    """
-    query = _narrow(_select_intervals().where(telemetry.c.start_ms >= since_ms), device, "").order_by(telemetry.c.start_ms)
-    newest = {(name, interval.model): interval for name, interval in _read_intervals(connection, query)}
-    return [(name, interval) for (name, _), interval in sorted(newest.items(), key=lambda item: item[0])]

@@ -64,7 +64,10 @@ def store_uploads(connection: Connection, held: Iterable[Lease], uploads: Sequen
     streams = _Streams(connection, uploads, now_ms)
     batches = [(device, body) for device, body in uploads if isinstance(body, Batch)]
     stored, refused = _store_batches(connection, streams, batches)
-    reported = {device for device, body in uploads if isinstance(body, DeviceStatus) and _store_status(connection, streams, body, now_ms)}
+    newest = dict(uploads)
+    # A will that something followed is that of a connection which has been followed by another.
+    told = [body for device, body in uploads if isinstance(body, DeviceStatus) and (body.online or newest[device] is body)]
+    reported = {status.device for status in told if _store_status(connection, streams, status, now_ms)}
     for _, body in uploads:
         if isinstance(body, SentInventory):
             store_inventory(connection, body.inventory, body.digest)
