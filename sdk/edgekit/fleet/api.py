@@ -66,7 +66,7 @@ def create_app(services: Services, pages: Sequence[ControllerRouterHandler] = ()
         dependencies={"fleet": Provide(lambda: services, sync_to_thread=False)},
         exception_handlers={EdgekitError: refuse, HTTPException: refuse_request, RecursionError: refuse_nesting, Exception: admit_fault},
         openapi_config=OpenAPIConfig(
-            title="edgekit fleet", version="1", path=API, render_plugins=[JsonRenderPlugin(path="/openapi.json")], use_handler_docstrings=True
+            title="edgekit fleet", version="1", path=f"{API}/openapi.json", render_plugins=[JsonRenderPlugin(path="/")], use_handler_docstrings=True
         ),
         request_max_body_size=MAX_BODY_BYTES,
         logging_config=None,
