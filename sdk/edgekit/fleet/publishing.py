@@ -22,11 +22,16 @@ class MqttPublisher:
     """
 
     def __init__(self, broker: BrokerAddress, client_id: str = COORDINATOR) -> None:
-        self._broker = broker
+        self.broker = broker
         self._client_id = client_id
         self._session: Session | None = None
         self._connected = asyncio.Event()
         self._holding: asyncio.Task[None] | None = None
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether there is a connection now; without one, there is one again when something is to be sent."""
+        return self._session is not None
 
     async def __aenter__(self) -> "MqttPublisher":
         """Nothing is opened yet."""
@@ -44,7 +49,7 @@ class MqttPublisher:
         try:
             await asyncio.wait_for(session.publish(topic, message), _ROOM_S)
         except asyncio.TimeoutError as error:
-            raise TransferError(str(self._broker), f"it takes nothing from {self._client_id} just now", "It is tried again.") from error
+            raise TransferError(str(self.broker), f"it takes nothing from {self._client_id} just now", "It is tried again.") from error
 
     async def _open(self) -> Session:
         """The session, once it is there; TransferError where that takes too long, and then it goes on in the background."""
@@ -55,13 +60,13 @@ class MqttPublisher:
         await asyncio.wait({waiting, self._holding}, timeout=_CONNECT_S, return_when=asyncio.FIRST_COMPLETED)
         waiting.cancel()
         if self._session is None:
-            raise TransferError(str(self._broker), f"{self._client_id} is not connected", "It is tried again.")
+            raise TransferError(str(self.broker), f"{self._client_id} is not connected", "It is tried again.")
         return self._session
 
     async def _hold(self) -> None:
         """One session, from its beginning to its end."""
         try:
-            async with Session(self._broker, self._client_id) as session:
+            async with Session(self.broker, self._client_id) as session:
                 self._session = session
                 self._connected.set()
                 await session.wait_lost()
