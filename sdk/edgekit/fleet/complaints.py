@@ -33,9 +33,7 @@ class Complaints:
         first, counts = self._first, self._counts
         self._first, self._counts = {}, {}
         now_ms = self._clock()
-        events = [
-            LoggedEvent(at_ms=now_ms, kind="refused", subject=subject, text=f"{counts[subject]} times: {text}") for subject, text in first.items()
-        ]
+        events = [LoggedEvent(at_ms=now_ms, kind="refused", subject=subject, text=_say(text, counts[subject])) for subject, text in first.items()]
         for event in events:
             log.warning("refused from %s: %s", event.subject, event.text)
         return events

@@ -83,10 +83,10 @@ class Session:
             TransferError: the broker cannot be reached, does not answer in time, or refuses.
         """
         try:
-            await asyncio.wait_for(self._connect(), _ANSWER_SECONDS)
-        except (OSError, MQTTConnectError, asyncio.TimeoutError) as error:
+            await self._connect_in_time()
+        except (OSError, MQTTConnectError) as error:
             await self._close()
-            raise TransferError(str(self.broker), f"it does not let {self.client_id} in: {error or 'no answer'}", "It is tried again.") from error
+            raise TransferError(str(self.broker), f"it does not let {self.client_id} in: {error}", "It is tried again.") from error
         except BaseException:
             await self._close()
             raise
@@ -95,6 +95,19 @@ class Session:
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         """Disconnect. What was not taken in by then comes again, at the next connection."""
         await self._close()
+
+    async def _connect_in_time(self) -> None:
+        # gmqtt waits for ever for the answer of a broker that has hung up.
+        connecting, losing = asyncio.ensure_future(self._connect()), asyncio.ensure_future(self._lost.wait())
+        try:
+            await asyncio.wait({connecting, losing}, timeout=_ANSWER_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+            if not connecting.done():
+                raise ConnectionAbortedError("it hung up" if self._lost.is_set() else f"no answer in {_ANSWER_SECONDS:g} s")
+            connecting.result()
+        finally:
+            for task in (connecting, losing):
+                task.cancel()
+            await asyncio.gather(connecting, losing, return_exceptions=True)
 
     async def _connect(self) -> None:
         await self._client.connect(self.broker.host, self.broker.port, ssl=self.broker.tls, keepalive=_KEEPALIVE_SECONDS)
