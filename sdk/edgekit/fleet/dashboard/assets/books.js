@@ -15,7 +15,7 @@ export function showReleases(place, { releases }, summaries) {
     key: one.digest,
     cells: [`${one.name}@${one.version}`, format.digest(one.digest), serving.has(one.digest) ? format.counted(serving.get(one.digest), "device") : "none"],
   }));
-  show(place, makeTable("Releases", ["Release", "Digest", { text: "Serve it", number: true }], rows));
+  show(place, makeTable("Releases", ["Release", "Digest", { text: "Serve it", kind: "number" }], rows, "narrow"));
 }
 
 /** Put the event log into *place*. */
@@ -28,7 +28,7 @@ export function showEvents(place, events) {
     key: String(one.id),
     cells: [format.clock(one.at_ms), badge(one.kind, "quiet"), one.subject, one.text],
   }));
-  show(place, makeTable("Events, newest first", ["When", "Kind", "Of", "What"], rows));
+  show(place, makeTable("Events, newest first", ["When", "Kind", "Of", { text: "What", kind: "text" }], rows));
 }
 
 /** All streams added up: {made, stored, lost, missing}, and the same for each device. */
@@ -54,7 +54,7 @@ export function showAudit(place, streams) {
   }
   const { total, devices } = addUp(streams);
   const columns = ["made", "stored", "lost", "missing"];
-  const heads = ["Device", ...["Made", "Stored", "Lost", "On their way"].map((text) => ({ text, number: true }))];
+  const heads = ["Device", ...["Made", "Stored", "Lost", "On their way"].map((text) => ({ text, kind: "number" }))];
   const rows = [...devices].sort(([one], [other]) => one.localeCompare(other)).slice(0, 100).map(([device, sum]) => ({
     key: device,
     cells: [[make("span", { class: "name" }, device), under(format.counted(sum.epochs, "start"))], ...columns.map((name) => format.count(sum[name]))],
@@ -62,6 +62,6 @@ export function showAudit(place, streams) {
   show(
     place,
     make("p", { class: "sum" }, `${format.count(total.made)} made = ${format.count(total.stored)} stored + ${format.count(total.lost)} known to be lost`, total.missing ? ` + ${format.count(total.missing)} on their way` : ""),
-    makeTable("Telemetry records by device", heads, rows),
+    makeTable("Telemetry records by device", heads, rows, "narrow"),
   );
 }

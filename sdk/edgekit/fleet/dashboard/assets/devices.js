@@ -6,7 +6,7 @@ import { stateBadge } from "./states.js";
 
 /** Rows before "show all" is asked for: a browser lays out a few hundred without a pause. */
 const FIRST = 100;
-const HEADS = ["Device", "Class", "Seen", "Serves", "Deployment", { text: "Requests", number: true }, { text: "p95", number: true }, { text: "Failed", number: true }];
+const HEADS = ["Device", "Class", "Seen", "Serves", { text: "Deployment", kind: "text" }, { text: "Requests", kind: "number" }, { text: "p95", kind: "number" }, { text: "Failed", kind: "number" }];
 let everything = false;
 
 document.addEventListener("click", (event) => {
@@ -32,7 +32,7 @@ function makeRows({ device, status }, doing, now) {
     key: `${device.id}/${model?.model ?? ""}`,
     cells: [
       nameDevice(device),
-      [device.device_class, device.accelerators.length ? under(device.accelerators.join(", ")) : null],
+      [make("span", { class: "whole" }, device.device_class), device.accelerators.length ? under(device.accelerators.join(", ")) : null],
       saySeen(device, now),
       sayServing(model),
       sayDeployment(model?.deployment, status?.refused),

@@ -42,24 +42,25 @@ function matchNode(old, fresh) {
   matchChildren(old, fresh);
 }
 
-/** A table: *heads* are texts or {text, number}, *rows* are {key, cells}; a cell is a node, text, or {content, number, head}. */
-export function makeTable(caption, heads, rows) {
+/** A table: *heads* are texts or {text, kind}, where the kind is "number", or "text" for sentences, *rows* are {key, cells}; a cell is a node, text, or a list of both.
+ * On a small screen each row becomes a block, unless the table's *kind* is "narrow". */
+export function makeTable(caption, heads, rows, kind = "wide") {
   const columns = heads.map((head) => (typeof head === "string" ? { text: head } : head));
   return make(
     "div",
     { class: "scroll", tabindex: "0", role: "region", "aria-label": caption },
     make(
       "table",
-      {},
+      { class: kind },
       make("caption", { class: "hidden" }, caption),
-      make("thead", {}, make("tr", {}, columns.map((one) => make("th", { scope: "col", class: one.number && "number" }, one.text)))),
+      make("thead", {}, make("tr", {}, columns.map((one) => make("th", { scope: "col", class: one.kind }, one.text)))),
       make("tbody", {}, rows.map((row) => make("tr", { "data-key": row.key, class: row.class }, row.cells.map((cell, index) => makeCell(cell, columns[index], index))))),
     ),
   );
 }
 
 function makeCell(content, column, index) {
-  return make(index === 0 ? "th" : "td", { "data-label": column.text, class: column.number && "number", scope: index === 0 && "row" }, make("div", {}, content));
+  return make(index === 0 ? "th" : "td", { "data-label": column.text, class: column.kind, scope: index === 0 && "row" }, make("div", {}, content));
 }
 
 /** A smaller line below what a cell says. */

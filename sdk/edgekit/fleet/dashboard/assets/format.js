@@ -30,7 +30,7 @@ export function rate(value) {
 }
 
 export function share(value) {
-  return isUnknown(value) ? UNKNOWN : `${(value * 100).toFixed(1)} %`;
+  return isUnknown(value) ? UNKNOWN : `${(value * 100).toFixed(1)}\u00a0%`;
 }
 
 export function bytes(value) {

@@ -25,9 +25,9 @@ export function showRollout(place, view, now) {
     make("div", { class: "title", "data-key": rollout.id }, make("h3", {}, rollout.release), stateBadge(rollout.state), make("span", { class: "aside" }, `rollout ${rollout.id}, started ${format.clock(rollout.created_ms)}`)),
     make("p", { class: `reason ${tone(rollout.state)}` }, rollout.reason || "It has just begun."),
     makeTrack(rollout),
-    makeBar(standings),
+    makeBar(rollout, standings),
     makeTerms(rollout),
-    makeStandings(standings, now),
+    makeStandings(rollout, standings, now),
   );
 }
 
@@ -52,13 +52,18 @@ function findStage(rollout, index) {
 function namePhase(phase) {
   if (phase.canary) return "one of each class";
   if (phase.devices !== null) return format.counted(phase.devices, "device");
-  return `${+(phase.share * 100).toFixed(2)} %`;
+  return `${+(phase.share * 100).toFixed(2)}\u00a0%`;
+}
+
+/** A device's state; one that was never given the release waits for it, or will not get it. */
+function nameState(rollout, one) {
+  return one.state ?? (OPEN.includes(rollout.state) ? "waiting" : "not_given");
 }
 
 /** How many devices are in each state, as one bar and in words. */
-function makeBar(standings) {
+function makeBar(rollout, standings) {
   const counts = new Map();
-  for (const one of standings) counts.set(one.state ?? "waiting", (counts.get(one.state ?? "waiting") ?? 0) + 1);
+  for (const one of standings) counts.set(nameState(rollout, one), (counts.get(nameState(rollout, one)) ?? 0) + 1);
   const states = [...ORDER].reverse().filter((state) => counts.has(state));
   const parts = states.map((state) => make("span", { class: `part ${tone(state)}`, style: `flex-grow: ${counts.get(state)}` }));
   const legend = states.map((state) => make("li", { class: tone(state) }, `${format.count(counts.get(state))} ${format.words(state)}`));
@@ -76,15 +81,15 @@ function makeTerms(rollout) {
   return make("dl", { class: "terms" }, terms.map(([name, value]) => make("div", {}, make("dt", {}, name), make("dd", {}, value))));
 }
 
-function makeStandings(standings, now) {
-  const order = (one) => ORDER.indexOf(one.state ?? "waiting");
+function makeStandings(rollout, standings, now) {
+  const order = (one) => ORDER.indexOf(nameState(rollout, one));
   const sorted = [...standings].sort((one, other) => order(one) - order(other) || one.device.localeCompare(other.device));
   const rows = sorted.slice(0, FIRST).map((one) => ({
     key: one.device,
-    cells: [make("span", { class: "name" }, one.device), one.device_class, stateBadge(one.state ?? "waiting"), one.reason || "", format.age(one.seen_ms, now)],
+    cells: [make("span", { class: "name" }, one.device), make("span", { class: "whole" }, one.device_class), stateBadge(nameState(rollout, one)), one.reason || "", format.age(one.seen_ms, now)],
   }));
   const more = sorted.length - rows.length;
-  return [makeTable("Devices of this rollout", ["Device", "Class", "State", "Why", "Seen"], rows), more > 0 && note(`${format.count(more)} more devices are not listed here: edgekit rollout status lists all.`)];
+  return [makeTable("Devices of this rollout", ["Device", "Class", "State", { text: "Why", kind: "text" }, "Seen"], rows), more > 0 && note(`${format.count(more)} more devices are not listed here: edgekit rollout status lists all.`)];
 }
 
 /** Put the list of all rollouts into *place*; *shown* is the id of the one above. */
@@ -97,12 +102,12 @@ export function showRollouts(place, rollouts, shown) {
     key: one.id,
     class: one.id === shown && "chosen",
     cells: [
-      make("button", { type: "button", class: "choose", "data-rollout": one.id, "aria-pressed": String(one.id === shown) }, one.release),
+      make("button", { type: "button", class: "choose whole", "data-rollout": one.id, "aria-pressed": String(one.id === shown) }, one.release),
       stateBadge(one.state),
       one.select || "all devices",
       format.clock(one.created_ms),
       one.reason,
     ],
   }));
-  show(place, make("h3", { class: "sub" }, "All rollouts"), makeTable("All rollouts", ["Release", "State", "Devices", "Started", "Last word"], rows));
+  show(place, make("h3", { class: "sub" }, "All rollouts"), makeTable("All rollouts", ["Release", "State", "Devices", "Started", { text: "Last word", kind: "text" }], rows));
 }

@@ -21,7 +21,7 @@ const TONES = {
 };
 
 /** The order in which states are counted and listed: what needs eyes first. */
-export const ORDER = ["failed", "rolled_back", "unproven", "trial", "proving", "downloading", "pending", "superseded", "committed", "waiting"];
+export const ORDER = ["failed", "rolled_back", "unproven", "trial", "proving", "downloading", "pending", "superseded", "committed", "waiting", "not_given"];
 
 export const tone = (state) => TONES[state] ?? "plain";
 

@@ -31,7 +31,7 @@ export function drawTelemetry(places, steps, window, split) {
   const found = times.map((start) => byTime.get(start) ?? null);
   const seconds = window.step / 1000;
   show(places.note, !steps.length && note("Nothing was measured in this time."));
-  draw(places.requests, times, window, layOut("requests per second"), nameParts(found, split).map((name, index) => area(name, found.map((one) => one && (one[split][name] ?? 0) / seconds), COLOURS[index % COLOURS.length])));
+  draw(places.requests, times, window, layOut("requests per second"), nameParts(found, split).map((name, index) => column(name, found.map((one) => one && (one[split][name] ?? 0) / seconds), COLOURS[index % COLOURS.length])));
   draw(places.latency, times, window, layOut("milliseconds"), ["p50", "p95", "p99"].map((name, index) => line(name, found.map((one) => one && one[`${name}_ms`]), ["#56b4e9", "#0072b2", "#1d2733"][index])));
   const errors = [["failed", "#b3261e", (one) => one.failed - one.rescued], ["rescued by the previous release", "#d98a00", (one) => one.rescued], ["bad inputs", "#7a8794", (one) => one.refused]];
   draw(places.errors, times, window, layOut("requests in a step"), errors.map(([name, colour, pick]) => bars(name, found.map((one) => one && pick(one)), colour)));
@@ -44,7 +44,7 @@ function nameParts(found, split) {
 // Plotly takes a little HTML in its texts, and names come from devices.
 const plain = (text) => text.replace(/[&<>]/g, (sign) => ({ "&": "&amp;", "<": "&lt;", ">": "&gt;" })[sign]);
 
-const area = (name, y, colour) => ({ type: "scatter", mode: "lines", stackgroup: "all", name: plain(name), y, line: { color: colour, width: 1.5, shape: "linear" }, fillcolor: `${colour}40`, hovertemplate: "%{y:.3~s}/s" });
+const column = (name, y, colour) => ({ type: "bar", name: plain(name), y, marker: { color: colour }, hovertemplate: "%{y:.3~s}/s" });
 const line = (name, y, colour) => ({ type: "scatter", mode: "lines", name, y, line: { color: colour, width: 1.8 }, connectgaps: false, hovertemplate: "%{y:.3~f} ms" });
 const bars = (name, y, colour) => ({ type: "bar", name, y, marker: { color: colour }, hovertemplate: "%{y}" });
 
@@ -52,6 +52,7 @@ function layOut(title) {
   const axis = { gridcolor: GRID, zeroline: false, linecolor: AXIS, ticks: "outside", tickcolor: AXIS, automargin: true, fixedrange: true };
   return {
     barmode: "stack",
+    bargap: 0.08,
     height: 260,
     margin: { l: 56, r: 12, t: 8, b: 32 },
     hovermode: "x unified",
@@ -84,10 +85,10 @@ export function showMachines(place, activity, device, model) {
     show(place, note("No device has reported in the last minutes."));
     return;
   }
-  const heads = ["Device", { text: "Memory", number: true }, { text: "CPU", number: true }, { text: "Warmest", number: true }, { text: "Energy", number: true }];
+  const heads = ["Device", { text: "Memory", kind: "number" }, { text: "CPU", kind: "number" }, { text: "Warmest", kind: "number" }, { text: "Energy", kind: "number" }];
   const rows = chosen.slice(0, 8).map((one) => ({
     key: `${one.device}/${one.model}`,
     cells: [make("span", { class: "name" }, one.device), format.megabytes(one.memory_mb), format.share(one.cpu_share), format.celsius(one.temperature_c), format.millijoules(one.energy_mj)],
   }));
-  show(place, makeTable("The machines", heads, rows), chosen.length > rows.length && note(`${format.count(chosen.length - rows.length)} more: choose a device above.`));
+  show(place, makeTable("The machines", heads, rows, "narrow"), chosen.length > rows.length && note(`${format.count(chosen.length - rows.length)} more: choose a device above.`));
 }
