@@ -35,6 +35,8 @@ from edgekit.locks import holding_lock
 
 #: Under which name the coordinator holds its lease.
 OWNER = "server"
+#: How long to wait for the shards' sessions before devices are told that the server is up.
+_CONNECT_SECONDS = 10.0
 
 
 def read_clock() -> int:
@@ -91,6 +93,7 @@ class FleetServer:
         ingest = Ingest(store, broker, self.settings.shards, lambda _: coordinator.wake())
         await stack.enter_async_context(working(coordinator.run(), "coordinator", ended))
         await stack.enter_async_context(working(ingest.run(), "ingest", ended))
+        await wait_connected(ingest, self.settings.shards, ended)
         return coordinator
 
     async def _open_releases(self) -> ReleaseReader:
@@ -124,6 +127,13 @@ class FleetServer:
             yield
         finally:
             self.directory.running.unlink(missing_ok=True)
+
+
+async def wait_connected(ingest: Ingest, shards: int, ended: asyncio.Event) -> None:
+    """Wait until every shard's messages come in, or not much longer than that takes: before its first session a broker keeps nothing."""
+    deadline = time.monotonic() + _CONNECT_SECONDS
+    while len(ingest.shards_connected) < shards and not ended.is_set() and time.monotonic() < deadline:
+        await asyncio.sleep(0.02)
 
 
 @contextlib.asynccontextmanager
