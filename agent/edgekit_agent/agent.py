@@ -13,6 +13,7 @@ from edgekit_agent.inventory import Machine
 from edgekit_agent.local_api.connection import Limits
 from edgekit_agent.local_api.routes import Routes
 from edgekit_agent.local_api.server import LocalApi
+from edgekit_agent.observing import Observer
 from edgekit_agent.selection import choose_variant
 from edgekit_agent.serving import ModelInfo, Serving, load_model
 from edgekit_agent.slots import SlotStore
@@ -28,11 +29,11 @@ Announce = Callable[[Address, list[ModelInfo]], None]
 
 
 @contextlib.contextmanager
-def opening_api(settings: ApiSettings, expected: set[str]) -> Iterator[tuple[LocalApi, Serving]]:
-    """The local API with nothing in it yet: it says that it is not ready until all *expected* models are."""
+def opening_api(settings: ApiSettings, expected: set[str], observer: Observer | None = None) -> Iterator[tuple[LocalApi, Serving]]:
+    """The local API with nothing in it yet: it says that it is not ready until all *expected* models are. *observer* hears of each request."""
     limits = Limits(max_body=settings.max_body_mb << 20)
     address = parse_address(settings.http, "--http")
-    with Serving(expected) as serving, LocalApi(address, Routes(serving).answer, limits, settings.max_connections) as api:
+    with Serving(expected, observer) as serving, LocalApi(address, Routes(serving).answer, limits, settings.max_connections) as api:
         yield api, serving
 
 

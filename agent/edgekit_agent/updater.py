@@ -35,7 +35,7 @@ _ON_TRIAL = (State.TRIAL, State.UNPROVEN)
 
 
 class Updater:
-    """Obeys the director's messages for one *device*. *changed* is called on each change, and must return at once.
+    """Obeys the director's messages for one *device*.
 
     The caller holds the lock of the slots for as long as it runs.
     """
@@ -50,7 +50,6 @@ class Updater:
         deployer: Deployer,
         serving: Serving,
         journal: Journal,
-        changed: Callable[[], None],
         clock: Clock,
     ) -> None:
         self._orders = orders
@@ -58,7 +57,7 @@ class Updater:
         self._deployer = deployer
         self._serving = serving
         self._journal = journal
-        self._changed = changed
+        self._listener: Callable[[], None] = lambda: None
         self._clock = clock
         self._stepper = Stepper(
             ledger=ledger, deployer=deployer, serving=serving, journal=journal, clock=clock, changed=self._publish, check=self._check
@@ -79,6 +78,10 @@ class Updater:
     def describe_status(self) -> DeviceStatus:
         """How this device stands. It may be called by any thread."""
         return replace(self._status, at_ms=self._clock.read_ms())
+
+    def watch(self, listener: Callable[[], None]) -> None:
+        """Have *listener* called on each change of the status, by whatever thread makes it; it must return at once."""
+        self._listener = listener
 
     def recover(self) -> None:
         """Take up what was under way when the agent ended. This comes before anything is served, since it may move slots."""
@@ -212,7 +215,7 @@ class Updater:
         models = tuple(self._describe_model(model) for model in self._list_models())
         last = self._status
         self._status = replace(last, revision=last.revision + 1, counter=self._orders.counter, models=models[:64], refused=self._refused)
-        self._changed()
+        self._listener()
 
     def _list_models(self) -> list[str]:
         return sorted({info.name for info in self._serving.list_models()} | self._tasks.keys())

@@ -125,9 +125,9 @@ def start(tmp_path, machine, fleet, faketime):
                 deployer=deployer,
                 serving=serving,
                 journal=journal,
-                changed=changed.set,
                 clock=faketime.clock,
             )
+            updater.watch(changed.set)
             updater.recover()
             SlotFollower(store, machine, AgentConfig(), serving).follow()
             stack.enter_context(updater.running())
@@ -341,7 +341,7 @@ def test_a_first_release_that_fails_is_rolled_back_to_nothing(start, fleet, samp
     assert device.store.read_slots("digits") == ModelSlots()
     assert device.serving.list_models() == []
     assert not device.serving.is_ready
-    assert list((device.store.root / "releases").iterdir()) == []
+    device.wait_for(lambda: list((device.store.root / "releases").iterdir()) == [])
 
 
 def test_too_few_requests_leave_it_unproven(start, fleet, samples):
