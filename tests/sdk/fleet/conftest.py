@@ -134,6 +134,11 @@ class SimulatedFleet:
         self.report(name)
         return device
 
+    def add_bare(self, *names: str) -> None:
+        """Devices that have said nothing but that they are there."""
+        self.devices |= {name: SimulatedDevice(name, [self.signer.public_key]) for name in names}
+        self.report(*names)
+
     def report(self, *names: str) -> None:
         """Let devices say where they stand, as ingest stores it."""
         self.write(store_uploads, (), [(name, self.devices[name].report()) for name in names or self.devices], self.now)

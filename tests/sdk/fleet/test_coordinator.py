@@ -119,6 +119,16 @@ def test_a_device_that_was_made_anew_gets_it_again(fleet: Any) -> None:
     assert len(fleet.step()) == 1
 
 
+def test_a_large_phase_is_given_in_parts(fleet: Any) -> None:
+    """More devices than one transaction should hold up all get it, each once, one part after another."""
+    fleet.add_bare(*(f"d{number}" for number in range(450)))
+    fleet.start(phases="100%")
+    sent = []
+    while parts := fleet.step():
+        sent += parts
+    assert len({topic for topic, _ in sent}) == len(sent) == 450
+
+
 def test_what_happened_is_in_the_event_log(fleet: Any) -> None:
     """Each step of a rollout that did something, and its end, can be read afterwards."""
     fleet.add("a", release=OLD)
