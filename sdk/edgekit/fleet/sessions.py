@@ -93,8 +93,17 @@ class Session:
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        """Disconnect. What was not taken in by then comes again, at the next connection."""
-        await self._close()
+        """Wait until the broker has what was published, for a moment, and disconnect.
+
+        What was not taken in by then comes again, at the next connection.
+        """
+        try:
+            # Who closes a socket without reading what has come may take back what was written last (RFC 1122, 4.2.2.13).
+            await asyncio.wait_for(self._sent.wait_empty(), _CLOSE_SECONDS)
+        except asyncio.TimeoutError:
+            _log.warning("%s leaves with messages that the broker has not acknowledged", self.client_id)
+        finally:
+            await self._close()
 
     async def _connect_in_time(self) -> None:
         # gmqtt waits for ever for the answer of a broker that has hung up.
@@ -187,7 +196,7 @@ class _Sent(PersistentStorage):  # type: ignore[misc]
     def give_up(self) -> None:
         """Let nobody wait any longer: there will be no acknowledgement."""
         self._given_up = True
-        self._update()
+        self.clear()
 
     async def wait_room(self) -> None:
         """Return once fewer than IN_FLIGHT are on their way, or none will arrive."""
