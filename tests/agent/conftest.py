@@ -1,5 +1,7 @@
 """Real, small parts for the agent's tests: the digits model as a bundle, its releases, and models in memory."""
 
+import socket
+import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -16,6 +18,7 @@ from edgekit.artifacts import Artifact, FileEntry, bind_identically
 from edgekit.bundles import MANIFEST, open_bundle
 from edgekit.desired import DesiredModel, DesiredState, sign_desired
 from edgekit.files import digest_bytes
+from edgekit.fleet.mosquitto import find_installed
 from edgekit.golden import GoldenSamples
 from edgekit.manifest import Lineage, Manifest, Parity, Tolerance, Variant
 from edgekit.releases.publishing import publish_director, publish_release
@@ -275,3 +278,50 @@ class Fleet:
 @pytest.fixture
 def fleet(publisher: Publisher, make_bundle: BundleMaker) -> Fleet:
     return Fleet(publisher, make_bundle)
+
+
+class Broker:
+    """A real Mosquitto on a free port of this machine, which can be killed and started again in its place."""
+
+    def __init__(self, program: Path, root: Path) -> None:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = free.getsockname()[1]
+        self._command = [str(program), "-c", str(root / "mosquitto.conf")]
+        # As fleet/broker.py sets it up, as far as devices notice.
+        lines = [f"listener {self.port} 127.0.0.1", "allow_anonymous true", "persistence false", "max_inflight_messages 1000"]
+        (root / "mosquitto.conf").write_text("\n".join(lines) + "\n")
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def address(self) -> str:
+        return f"mqtt://127.0.0.1:{self.port}"
+
+    def start(self) -> None:
+        self._process = subprocess.Popen(self._command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        deadline = time.monotonic() + 10
+        while time.monotonic() < deadline:
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", self.port)) == 0:
+                    return
+            time.sleep(0.01)
+        raise TimeoutError("Mosquitto did not start")
+
+    def kill(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+
+@pytest.fixture
+def broker(tmp_path: Path) -> Iterator[Broker]:
+    program = find_installed()
+    if program is None:
+        pytest.skip("Mosquitto is not installed here")
+    root = tmp_path / "broker"
+    root.mkdir()
+    made = Broker(program, root)
+    made.start()
+    yield made
+    made.kill()
