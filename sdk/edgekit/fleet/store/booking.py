@@ -5,16 +5,16 @@ twice, late, or in any order, and nothing is counted twice.
 """
 
 import bisect
+from typing import NamedTuple
 
 from edgekit.errors import WireError
-from edgekit.records import Record
 from edgekit.telemetry import Batch, Event, Interval, Lost, first_of
 
 #: A device sends in order, so a stream with more holes than this is none that a device of ours sends.
 MAX_ISLANDS = 1000
 
 
-class Book(Record, frozen=True, kw_only=True):
+class Book(NamedTuple):
     """One epoch of one device: of the *made* numbers given out, *stored* are stored and *lost* are known to be lost.
 
     The fate of every number up to *up_to* is known, and above it that of those in *islands* ([first, last], ascending).
@@ -56,6 +56,10 @@ def _cover(known: list[tuple[int, int]], first: int, last: int) -> int:
     """
     if first > last:
         return 0
+    if first == known[-1][1] + 1:
+        # What comes in order, as nearly everything does, makes the last range longer.
+        known[-1] = (known[-1][0], last)
+        return last - first + 1
     begin = bisect.bisect_left(known, first - 1, key=lambda one: one[1])
     end = bisect.bisect_right(known, last + 1, key=lambda one: one[0])
     touched = known[begin:end]
