@@ -10,18 +10,19 @@ import logging
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 if TYPE_CHECKING:
+    from edgekit.deployment import Deployment
     from edgekit_agent.agent import Announce
     from edgekit_agent.config import Address, AgentConfig
     from edgekit_agent.installing import Installation, Order, Source
     from edgekit_agent.serving import ModelInfo
-    from edgekit_agent.slots import Installed
+    from edgekit_agent.slots import Installed, ModelSlots
 
 _PATH = click.Path(path_type=Path)
 _STATE_HELP = (
@@ -112,24 +113,24 @@ def run(*, config_path: Path, state: Path | None, as_json: bool) -> None:
 @_config
 @_json
 def status(*, state: Path | None, config_path: Path | None, as_json: bool) -> None:
-    """Show what is installed, and what this device is."""
-    from edgekit.cli.console import print_json, print_table
+    """Show what is installed, what the fleet desires and why it stands where it does, and what this device is."""
+    from edgekit.cli.console import print_json
     from edgekit_agent.config import find_state
     from edgekit_agent.inventory import find_machine
+    from edgekit_agent.ledger import Ledger
     from edgekit_agent.slots import SlotStore
 
     slots = SlotStore(find_state(state, _read_config(config_path)))
     models = {model: slots.read_slots(model) for model in slots.list_models()}
+    deployments = {deployment.model: deployment for deployment in Ledger(slots.root).list_deployments()}
     inventory = find_machine().describe()
     if as_json:
-        print_json({"state": str(slots.root), "models": models, "inventory": inventory})
+        print_json({"state": str(slots.root), "models": models, "deployments": deployments, "inventory": inventory})
         return
     runtimes = ", ".join(f"{runtime.name} {runtime.version}" for runtime in inventory.runtimes) or "none"
     click.echo(f"{inventory.hardware.machine}, target {inventory.target}; runtimes: {runtimes}; state: {slots.root}")
-    if models:
-        print_table(("model", "active", "previous"), [(model, _name_slot(held.active), _name_slot(held.previous)) for model, held in models.items()])
-    else:
-        click.echo("nothing is installed")
+    _print_slots(models)
+    _print_deployments(deployments)
 
 
 @agent.command()
@@ -201,6 +202,24 @@ def _find_source(config: AgentConfig | None, location: str | None, trust_root: P
 def _find_variant(config: AgentConfig | None, release: str) -> str | None:
     models = config.models if config else ()
     return next((model.variant for model in models if model.release == release), None)
+
+
+def _print_slots(models: Mapping[str, ModelSlots]) -> None:
+    from edgekit.cli.console import print_table
+
+    rows = [(model, *map(_name_slot, (slots.active, slots.trial, slots.previous))) for model, slots in models.items() if slots.held]
+    if rows:
+        print_table(("model", "active", "on trial", "previous"), rows)
+    else:
+        click.echo("nothing is installed")
+
+
+def _print_deployments(deployments: Mapping[str, Deployment]) -> None:
+    """One sentence for each model of which the fleet has ever asked for something."""
+    from edgekit.deployment import explain_deployment
+
+    for model, deployment in deployments.items():
+        click.echo(f"{model}: {explain_deployment(deployment)} (deployment {deployment.id})")
 
 
 def _name_slot(slot: Installed | None) -> str:

@@ -201,12 +201,12 @@ class Updater:
         self._publish()
 
     def _heal(self) -> None:
-        """Deploy again what was committed and cannot be loaded, as after the disk has changed a byte of it."""
-        served = {info.name for info in self._serving.list_models()}
+        """Deploy again what was committed and does not serve: a byte of it has changed, or somebody has installed something else."""
         for desired in self._orders.list_models():
             task = self._tasks.get(desired.model)
-            if task and task.is_for(desired) and task.state is State.COMMITTED and desired.release and desired.model not in served:
-                self._begin(desired, "it was installed, and cannot be loaded any more")
+            is_committed = task is not None and task.is_for(desired) and task.state is State.COMMITTED
+            if is_committed and desired.release and not self._deployer.is_done(desired):
+                self._begin(desired, "it was committed, and does not serve any more")
 
     def _begin(self, desired: DesiredModel, reason: str = "") -> None:
         self._tasks[desired.model] = self._stepper.begin(desired, self._orders.counter, reason)

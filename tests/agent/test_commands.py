@@ -13,7 +13,10 @@ from pathlib import Path
 
 import pytest
 
+from edgekit.deployment import Deployment, State
+from edgekit.files import digest_bytes
 from edgekit_agent.config import STATE_VARIABLE
+from edgekit_agent.ledger import Ledger
 
 
 def command(*arguments: object) -> list[str]:
@@ -95,6 +98,15 @@ def test_status_shows_slots_and_device(installed):
     shown = run("status", "--state", installed).stdout
     assert "digits@1.0.0 (onnx-fp32)" in shown
     assert "nothing is installed" in run("status", "--state", installed / "none").stdout
+
+
+def test_status_says_where_a_deployment_stands_and_why(tmp_path):
+    """For each model that the fleet asked for: one sentence with the state and its reason, and the record as JSON."""
+    failed = Deployment(id="d1", model="digits", release="digits@2.0.0", digest=digest_bytes(b""), counter=1, state=State.FAILED, reason="no room")
+    Ledger(tmp_path).write_deployment(failed)
+    assert "digits: digits@2.0.0 was not installed: no room. (deployment d1)" in run("status", "--state", tmp_path).stdout
+    told = json.loads(run("status", "--json", "--state", tmp_path).stdout)["deployments"]["digits"]
+    assert (told["state"], told["reason"], told["id"]) == ("failed", "no room", "d1")
 
 
 def test_a_rollback_needs_a_previous_release(installed, publisher, make_bundle):

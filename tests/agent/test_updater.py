@@ -728,6 +728,19 @@ def test_a_rotted_release_is_deployed_again(start, crash, fleet, samples):
     assert device.infer(samples[:1])[0] == "1.0.0"
 
 
+def test_what_somebody_else_installed_gives_way(start, crash, fleet, samples):
+    """A rollback by hand while the agent was not running is undone: in a fleet, the desired state decides."""
+    fleet.publish("1.0.0")
+    fleet.publish("2.0.0")
+    device = start()
+    commit(device, fleet, 1, "1.0.0")
+    commit(device, fleet, 2, "2.0.0")
+    device = crash.start(crash.copy(device, lambda root: SlotStore(root).roll_back("digits")))
+    assert device.store.read_slots("digits").active.release == "digits@1.0.0"
+    device.wait_until(State.COMMITTED, "d2")
+    device.wait_for(lambda: device.infer(samples[:1])[0] == "2.0.0")
+
+
 def test_damaged_records_are_forgotten(start, crash, fleet, samples, caplog):
     """A deployment, counter, key list or message that is no record is logged, and the fleet's next word puts it right."""
     fleet.publish("1.0.0")
