@@ -22,20 +22,25 @@ class InstalledRuntime(Record, frozen=True, kw_only=True):
 
 
 class Inventory(Record, frozen=True, kw_only=True):
-    """The record that a device gives of itself."""
+    """The record that a device gives of itself. *simulated* says that the hardware is declared, not found."""
 
     hardware: Hardware
     target: str
     python: str
     runtimes: tuple[InstalledRuntime, ...]
+    simulated: bool = False
 
 
 @dataclass(frozen=True)
 class Machine:
-    """This device as the agent uses it: the class that it belongs to, and its runtimes by name."""
+    """This device as the agent uses it: the class that it belongs to, and its runtimes by name.
+
+    *simulated* says that the hardware is declared, not found.
+    """
 
     hardware: Hardware
     runtimes: Mapping[str, Runtime]
+    simulated: bool = False
 
     @property
     def target(self) -> str:
@@ -58,7 +63,9 @@ class Machine:
             for name, runtime in sorted(self.runtimes.items())
             if (version := runtime.find_version()) is not None
         ]
-        return Inventory(hardware=self.hardware, target=self.target, python=platform.python_version(), runtimes=tuple(found))
+        return Inventory(
+            hardware=self.hardware, target=self.target, python=platform.python_version(), runtimes=tuple(found), simulated=self.simulated
+        )
 
 
 def find_machine(root: Path = Path("/")) -> Machine:
