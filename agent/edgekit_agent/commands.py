@@ -18,11 +18,12 @@ import click
 
 if TYPE_CHECKING:
     from edgekit.deployment import Deployment
-    from edgekit_agent.agent import Announce
+    from edgekit_agent.agent import Agent, Announce
     from edgekit_agent.config import Address, AgentConfig
+    from edgekit_agent.fleet_agent import FleetAgent
     from edgekit_agent.installing import Installation, Order, Source
     from edgekit_agent.serving import ModelInfo
-    from edgekit_agent.slots import Installed, ModelSlots
+    from edgekit_agent.slots import Installed, ModelSlots, SlotStore
 
 _PATH = click.Path(path_type=Path)
 _STATE_HELP = (
@@ -83,12 +84,14 @@ def install(  # noqa: PLR0913 - one argument for each option
     A release that is unsigned, damaged, or betrayed by its golden samples changes nothing.
     """
     from edgekit_agent.config import find_state
-    from edgekit_agent.installing import Order
+    from edgekit_agent.installing import Installer, Order
+    from edgekit_agent.slots import SlotStore
 
     config = _read_config(config_path)
     source = _find_source(config, location, trust_root)
     with _logging():
-        installation = _install(find_state(state, config), source, Order(release, variant or _find_variant(config, release)))
+        installer = Installer(SlotStore(find_state(state, config)), _find_machine(config), source)
+        installation = _install(installer, Order(release, variant or _find_variant(config, release)))
     _report_installation(installation, as_json=as_json)
 
 
@@ -97,15 +100,13 @@ def install(  # noqa: PLR0913 - one argument for each option
 @_state
 @_json
 def run(*, config_path: Path, state: Path | None, as_json: bool) -> None:
-    """Serve what is installed, and install what agent.toml names, until a signal says to stop."""
-    from edgekit_agent.agent import Agent
+    """Serve what is installed, and install what agent.toml names or what its fleet desires, until a signal says to stop."""
     from edgekit_agent.config import find_state, load_config
-    from edgekit_agent.inventory import find_machine
     from edgekit_agent.slots import SlotStore
 
     config = load_config(config_path)
     with _logging(), _stop_on_signals() as stop:
-        Agent(config, SlotStore(find_state(state, config)), find_machine()).run(stop, _announcer(as_json=as_json))
+        _make_agent(config, SlotStore(find_state(state, config))).run(stop, _announcer(as_json=as_json))
 
 
 @agent.command()
@@ -116,19 +117,20 @@ def status(*, state: Path | None, config_path: Path | None, as_json: bool) -> No
     """Show what is installed, what the fleet desires and why it stands where it does, and what this device is."""
     from edgekit.cli.console import print_json
     from edgekit_agent.config import find_state
-    from edgekit_agent.inventory import find_machine
     from edgekit_agent.ledger import Ledger
     from edgekit_agent.slots import SlotStore
 
-    slots = SlotStore(find_state(state, _read_config(config_path)))
+    config = _read_config(config_path)
+    slots = SlotStore(find_state(state, config))
     models = {model: slots.read_slots(model) for model in slots.list_models()}
     deployments = {deployment.model: deployment for deployment in Ledger(slots.root).list_deployments()}
-    inventory = find_machine().describe()
+    inventory = _find_machine(config).describe()
     if as_json:
         print_json({"state": str(slots.root), "models": models, "deployments": deployments, "inventory": inventory})
         return
     runtimes = ", ".join(f"{runtime.name} {runtime.version}" for runtime in inventory.runtimes) or "none"
-    click.echo(f"{inventory.hardware.machine}, target {inventory.target}; runtimes: {runtimes}; state: {slots.root}")
+    machine = inventory.hardware.machine + (" (simulated)" if inventory.simulated else "")
+    click.echo(f"{machine}, target {inventory.target}; runtimes: {runtimes}; state: {slots.root}")
     _print_slots(models)
     _print_deployments(deployments)
 
@@ -157,14 +159,23 @@ def rollback(*, model: str, state: Path | None, config_path: Path | None, as_jso
         click.echo(f"{active.release} is active again: {active.variant}")
 
 
-def _install(state: Path, source: Source, order: Order) -> Installation:
+def _make_agent(config: AgentConfig, slots: SlotStore) -> Agent | FleetAgent:
+    from edgekit_agent.device import describe_device, find_device_machine
+
+    machine = find_device_machine(config.device)
+    if config.fleet is not None:
+        from edgekit_agent.fleet_agent import FleetAgent
+
+        return FleetAgent(config, slots, machine, describe_device(config.device, machine))
+    from edgekit_agent.agent import Agent
+
+    return Agent(config, slots, machine)
+
+
+def _install(installer: Installer, order: Order) -> Installation:
     from edgekit.cli.console import progress
-    from edgekit_agent.installing import Installer
-    from edgekit_agent.inventory import find_machine
-    from edgekit_agent.slots import SlotStore
 
     with progress() as show:
-        installer = Installer(SlotStore(state), find_machine(), source)
         return installer.install(order, lambda file, done, total: show(f"fetching {file}", done, total))
 
 
@@ -185,6 +196,13 @@ def _read_config(path: Path | None) -> AgentConfig | None:
     from edgekit_agent.config import load_config
 
     return load_config(path) if path else None
+
+
+def _find_machine(config: AgentConfig | None) -> Machine:
+    from edgekit_agent.config import DeviceSettings
+    from edgekit_agent.device import find_device_machine
+
+    return find_device_machine(config.device if config else DeviceSettings())
 
 
 def _find_source(config: AgentConfig | None, location: str | None, trust_root: Path | None) -> Source:
