@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from edgekit_agent.agent import Agent, Announce
     from edgekit_agent.config import Address, AgentConfig
     from edgekit_agent.fleet_agent import FleetAgent
-    from edgekit_agent.installing import Installation, Order, Source
+    from edgekit_agent.installing import Installation, Installer, Order, Source
+    from edgekit_agent.inventory import Machine
     from edgekit_agent.serving import ModelInfo
     from edgekit_agent.slots import Installed, ModelSlots, SlotStore
 
