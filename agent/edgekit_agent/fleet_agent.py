@@ -51,6 +51,7 @@ class FleetAgent:
         assert releases is not None
         with self._slots.locking(), Outbox(self._slots.root / OUTBOX, telemetry.max_mb << 20) as outbox:
             recorder = Recorder(outbox, telemetry.interval_s, Vitals(), self._clock)
+            recorder.on_event("started", "", f"edgekit {self._inventory.agent_version} on {self._inventory.hardware.machine}")
             with opening_api(self._config.api, set(), recorder) as (api, serving):
                 updater = self._make_updater(releases, outbox, recorder, serving)
                 uplink = self._make_uplink(fleet, outbox, recorder, updater)

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from paho.mqtt import client as mqtt
+from paho.mqtt.enums import CallbackAPIVersion
 from securesystemslib.signer import CryptoSigner
 
 from edgekit.arrays import Array
@@ -19,6 +21,7 @@ from edgekit.bundles import MANIFEST, open_bundle
 from edgekit.desired import DesiredModel, DesiredState, sign_desired
 from edgekit.files import digest_bytes
 from edgekit.fleet.mosquitto import find_installed
+from edgekit.fleet.store.booking import Book, book_batch
 from edgekit.golden import GoldenSamples
 from edgekit.manifest import Lineage, Manifest, Parity, Tolerance, Variant
 from edgekit.releases.publishing import publish_director, publish_release
@@ -26,8 +29,11 @@ from edgekit.runtimes.memory import MemoryModel, MemoryRuntime
 from edgekit.runtimes.onnx_runtime import OnnxRuntime
 from edgekit.runtimes.sessions import open_session
 from edgekit.signing import new_keys
+from edgekit.status import DeviceStatus, Stored
 from edgekit.targets import Hardware
+from edgekit.telemetry import Event, Interval, decode_batch
 from edgekit.tensors import TensorSpec
+from edgekit.topics import filter_shard, find_shard, name_down, parse_up
 from edgekit_agent.inventory import Machine
 from edgekit_agent.serving import LiveModel, ModelInfo
 
@@ -325,3 +331,81 @@ def broker(tmp_path: Path) -> Iterator[Broker]:
     made.start()
     yield made
     made.kill()
+
+
+class FleetServer:
+    """The fleet's side: it books what it gets as the fleet's store does, and says what is stored, unless it is *silent*."""
+
+    def __init__(self, port: int, device: str = "roof-1") -> None:
+        self.device = device
+        self.silent = False
+        self.books: dict[str, Book] = {}
+        self.records: list[Interval | Event] = []
+        self.statuses: list[DeviceStatus] = []
+        self.inventory: bytes | None = None
+        self.batches = 0
+        self._port = port
+        self._changed = threading.Condition()
+        self._ready = threading.Event()
+        self._client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id="server", clean_session=True)
+        self._client.on_connect = lambda client, *_: client.subscribe(filter_shard(find_shard(self.device)), 1)
+        self._client.on_subscribe = lambda *_: self._ready.set()
+        self._client.on_message = self._take
+        self._client.reconnect_delay_set(1, 1)
+
+    def __enter__(self) -> "FleetServer":
+        self._client.connect("127.0.0.1", self._port)
+        self._client.loop_start()
+        assert self._ready.wait(20)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._client.disconnect()
+        self._client.loop_stop()
+
+    def _take(self, _client: mqtt.Client, _data: object, message: mqtt.MQTTMessage) -> None:
+        kind = parse_up(message.topic).kind
+        with self._changed:
+            epoch = getattr(self, f"_take_{kind}")(bytes(message.payload))
+            if not self.silent and epoch is not None:
+                self.tell("stored", self.find_answer(epoch).encode())
+            self._changed.notify_all()
+
+    def _take_telemetry(self, payload: bytes) -> str:
+        batch = decode_batch(payload)
+        self.batches += 1
+        self.books[batch.epoch], new = book_batch(self.books.get(batch.epoch, Book()), batch)
+        self.records += new
+        return batch.epoch
+
+    def _take_status(self, payload: bytes) -> str | None:
+        self.statuses.append(DeviceStatus.decode(payload))
+        return self.statuses[-1].epoch if self.statuses[-1].online else None
+
+    def _take_inventory(self, payload: bytes) -> str:
+        self.inventory = payload
+        return "0" * 16
+
+    def find_answer(self, epoch: str) -> Stored:
+        revisions = [status.revision for status in self.statuses if status.epoch == epoch]
+        digest = digest_bytes(self.inventory) if self.inventory else None
+        return Stored(epoch=epoch, up_to=self.books.get(epoch, Book()).up_to, status_revision=max(revisions, default=0), inventory=digest)
+
+    def tell(self, kind: str, payload: bytes) -> None:
+        self._client.publish(name_down(self.device, kind), payload, qos=1)
+
+    def wait(self, condition: Callable[["FleetServer"], bool]) -> None:
+        """Wait until *condition* holds for what has come so far."""
+        with self._changed:
+            assert self._changed.wait_for(lambda: condition(self), 20), vars(self)
+
+
+@pytest.fixture
+def make_server(broker: Broker) -> Callable[[], FleetServer]:
+    return lambda: FleetServer(broker.port)
+
+
+@pytest.fixture
+def server(make_server: Callable[[], FleetServer]) -> Iterator[FleetServer]:
+    with make_server() as opened:
+        yield opened

@@ -11,17 +11,12 @@ from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
-from paho.mqtt import client as mqtt
-from paho.mqtt.enums import CallbackAPIVersion
 
 from edgekit.desired import MAX_MESSAGE_BYTES
 from edgekit.errors import DeviceError
-from edgekit.files import digest_bytes
-from edgekit.fleet.store.booking import Book, book_batch
 from edgekit.status import DeviceInventory, DeviceStatus, Stored
 from edgekit.targets import Hardware
-from edgekit.telemetry import Event, Interval, decode_batch
-from edgekit.topics import filter_shard, find_shard, name_down, parse_up
+from edgekit.telemetry import Event, Interval
 from edgekit_agent.config import FleetSettings
 from edgekit_agent.conversation import Party
 from edgekit_agent.outbox import Outbox
@@ -31,72 +26,6 @@ from edgekit_agent.uplink import Uplink
 DEVICE = "roof-1"
 LIMIT_S = 20.0
 IMPATIENT = Patience(answer_s=0.2, longest_s=0.4, connect_s=0.05, absent_s=0.2, steady_s=0.1)
-
-
-class Server:
-    """The fleet's side: it books what it gets as the fleet's store does, and says what is stored, unless it is *silent*."""
-
-    def __init__(self, port: int) -> None:
-        self.silent = False
-        self.books: dict[str, Book] = {}
-        self.records: list[Interval | Event] = []
-        self.statuses: list[DeviceStatus] = []
-        self.inventory: bytes | None = None
-        self.batches = 0
-        self._port = port
-        self._changed = threading.Condition()
-        self._ready = threading.Event()
-        self._client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id="server", clean_session=True)
-        self._client.on_connect = lambda client, *_: client.subscribe(filter_shard(find_shard(DEVICE)), 1)
-        self._client.on_subscribe = lambda *_: self._ready.set()
-        self._client.on_message = self._take
-        self._client.reconnect_delay_set(1, 1)
-
-    def __enter__(self) -> "Server":
-        self._client.connect("127.0.0.1", self._port)
-        self._client.loop_start()
-        assert self._ready.wait(LIMIT_S)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._client.disconnect()
-        self._client.loop_stop()
-
-    def _take(self, _client: mqtt.Client, _data: object, message: mqtt.MQTTMessage) -> None:
-        kind = parse_up(message.topic).kind
-        with self._changed:
-            epoch = getattr(self, f"_take_{kind}")(bytes(message.payload))
-            if not self.silent and epoch is not None:
-                self.tell("stored", self.find_answer(epoch).encode())
-            self._changed.notify_all()
-
-    def _take_telemetry(self, payload: bytes) -> str:
-        batch = decode_batch(payload)
-        self.batches += 1
-        self.books[batch.epoch], new = book_batch(self.books.get(batch.epoch, Book()), batch)
-        self.records += new
-        return batch.epoch
-
-    def _take_status(self, payload: bytes) -> str | None:
-        self.statuses.append(DeviceStatus.decode(payload))
-        return self.statuses[-1].epoch if self.statuses[-1].online else None
-
-    def _take_inventory(self, payload: bytes) -> str:
-        self.inventory = payload
-        return "0" * 16
-
-    def find_answer(self, epoch: str) -> Stored:
-        revisions = [status.revision for status in self.statuses if status.epoch == epoch]
-        digest = digest_bytes(self.inventory) if self.inventory else None
-        return Stored(epoch=epoch, up_to=self.books.get(epoch, Book()).up_to, status_revision=max(revisions, default=0), inventory=digest)
-
-    def tell(self, kind: str, payload: bytes) -> None:
-        self._client.publish(name_down(DEVICE, kind), payload, qos=1)
-
-    def wait(self, condition: Callable[["Server"], bool]) -> None:
-        """Wait until *condition* holds for what has come so far."""
-        with self._changed:
-            assert self._changed.wait_for(lambda: condition(self), LIMIT_S), vars(self)
 
 
 @dataclass
@@ -161,12 +90,6 @@ class Device:
 @pytest.fixture
 def outbox(tmp_path: Path) -> Iterator[Outbox]:
     with Outbox(tmp_path / "state" / "outbox.db", 4 << 20) as opened:
-        yield opened
-
-
-@pytest.fixture
-def server(broker) -> Iterator[Server]:
-    with Server(broker.port) as opened:
         yield opened
 
 
@@ -344,15 +267,15 @@ def test_an_idle_connection_costs_no_cpu(broker, server, outbox):
         assert time.process_time() - before < 0.1
 
 
-def test_a_lost_memory_of_the_server_is_filled_again(broker, outbox):
+def test_a_lost_memory_of_the_server_is_filled_again(broker, make_server, outbox):
     """A server that comes back without anything hears what the device is and how it stands at the next connection."""
     device = Device(outbox, broker.address)
     with device.running():
-        with Server(broker.port) as first:
+        with make_server() as first:
             first.wait(lambda one: one.statuses and one.inventory)
         broker.kill()
         broker.start()
-        with Server(broker.port) as second:
+        with make_server() as second:
             second.wait(lambda one: any(status.online for status in one.statuses) and one.inventory)
 
 
