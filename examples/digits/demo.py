@@ -1,190 +1,302 @@
-"""The main job on a small real model: from a trained network to a device that serves it, told step by step.
+"""The main job on a small real model, told step by step: from a trained network to a fleet that updates itself, and refuses to get worse.
 
     make demo
+    KEEP=1 make demo    # leaves the fleet and its dashboard running, and says where
 
 Only public commands are used: what is printed after a dollar sign can be typed. Everything lies in .demo/.
 """
 
-import http.client
 import json
 import os
-import shlex
 import shutil
-import signal
-import statistics
-import subprocess
-import sys
+import socket
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections import Counter
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from load import Load, describe, loading
+from stage import Child, Stage, Stopped, refuse_kept, run, tell, wait_until
+
+from edgekit import FleetClient
+from edgekit.fleet.views import FleetActivity
+from edgekit.quantities import format_ms
 
 HERE = Path(os.path.relpath(Path(__file__).parent))
 PLACE = Path(".demo")
-ADDRESS = ("127.0.0.1", 8451)
-CONFIG = f"""state = "{PLACE}/device"
+RATE = 40
+#: A trial that suits a story: it has seen enough after a second and 60 requests.
+TRIAL = ("--min-requests", "60", "--min-s", "1", "--max-s", "20")
+PHASES = ("--phases", "1,100%")
+CONFIG = """state = "{state}"
 
+[device]
+id = "{id}"
+labels = {{site = "{site}"}}
+runtimes = ["{runtime}"]
+{declared}
 [api]
-http = "{ADDRESS[0]}:{ADDRESS[1]}"
+http = "127.0.0.1:{port}"
 
 [releases]
-from = "{PLACE}/releases"
+from = "{releases}"
+trust_root = "{trust_root}"
 
-[[models]]
-release = "digits@1.0.0"
+[fleet]
+broker = "{mqtt}"
+shards = {shards}
+
+[telemetry]
+interval_s = 1
 """
 
 
-def tell(text: str) -> None:
-    """One step of the story."""
-    print(f"\n\033[1m{text}\033[0m" if sys.stdout.isatty() else f"\n== {text}", flush=True)
+@dataclass(frozen=True)
+class Device:
+    """One agent of the story: the one runtime that it has, and where its API is."""
+
+    id: str
+    site: str
+    runtime: str
+    port: int
+    is_declared: bool = False
 
 
-def run(*words: str | Path, fails: int = 0, quiet: bool = False) -> str:
-    """Run a command of edgekit, showing it and what it prints; *fails* is the exit code that the story expects."""
-    program = Path(sys.executable).with_name(str(words[0]))
-    print(f"$ {shlex.join(map(str, words))}", flush=True)
-    done = subprocess.run([program, *map(str, words[1:])], stdout=subprocess.PIPE, text=True, check=False)
-    if not quiet:
-        print(done.stdout, end="", flush=True)
-    if done.returncode != fails:
-        sys.exit(f"the demo stops here: {words[0]} ended with exit code {done.returncode}, and {fails} was expected")
-    return done.stdout
+@dataclass
+class Scene:
+    """What the later steps of the story need of the earlier ones."""
 
-
-@contextmanager
-def running_agent() -> Iterator[subprocess.Popen[bytes]]:
-    """The agent, from the moment that it answers, until it was asked to stop and did."""
-    (PLACE / "agent.toml").write_text(CONFIG)
-    print(f"$ edgekit-agent run --config {PLACE}/agent.toml &", flush=True)
-    agent = subprocess.Popen([Path(sys.executable).with_name("edgekit-agent"), "run", "--config", PLACE / "agent.toml"])
-    try:
-        wait_until_ready(agent, time.monotonic() + 60)
-        yield agent
-    finally:
-        agent.send_signal(signal.SIGTERM)
-        agent.wait(20)
-
-
-def wait_until_ready(agent: subprocess.Popen[bytes], deadline: float) -> None:
-    """Ask until the agent says that it serves the model."""
-    while time.monotonic() < deadline:
-        if agent.poll() is not None:
-            sys.exit("the demo stops here: the agent ended")
-        try:
-            if ask("GET", "/v2/models/digits/ready")[0] == 200:
-                return
-        except ConnectionError:
-            time.sleep(0.05)
-    sys.exit("the demo stops here: the agent does not answer")
-
-
-def ask(method: str, path: str, body: bytes | None = None, connection: http.client.HTTPConnection | None = None) -> tuple[int, Any]:
-    """One request to the agent: its status and its answer."""
-    line = connection or http.client.HTTPConnection(*ADDRESS, timeout=10)
-    try:
-        line.request(method, path, body, {"Content-Type": "application/json"})
-        response = line.getresponse()
-        data = response.read()
-        return response.status, json.loads(data) if data else None
-    finally:
-        if connection is None:
-            line.close()
-
-
-def classify_digits(images: np.ndarray) -> tuple[list[int], list[float]]:
-    """The digit that the agent sees in each image, and the milliseconds that each answer took."""
-    found, times = [], []
-    connection = http.client.HTTPConnection(*ADDRESS, timeout=10)
-    for image in images:
-        tensor = {"name": "image", "datatype": "FP32", "shape": [1, *image.shape], "data": image.ravel().tolist()}
-        start = time.perf_counter()
-        status, answer = ask("POST", "/v2/models/digits/infer", json.dumps({"inputs": [tensor]}).encode(), connection)
-        times.append((time.perf_counter() - start) * 1e3)
-        if status != 200:
-            sys.exit(f"the demo stops here: the agent answered {status}: {answer}")
-        found.append(int(np.argmax(answer["outputs"][0]["data"])))
-    connection.close()
-    return found, times
-
-
-def memory_mb(process: subprocess.Popen[bytes]) -> float:
-    """The memory that a process holds, in MB (VmRSS, proc(5))."""
-    lines = Path(f"/proc/{process.pid}/status").read_text().splitlines()
-    return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmRSS"))
-
-
-def flip_a_byte(release: dict[str, Any]) -> Path:
-    """Change one bit in a file of the published release, as a failing disk or a stranger would."""
-    entry = release["manifest"]["variants"][0]["files"][0]
-    blob = PLACE / "releases" / "blobs" / "sha256" / entry["digest"].removeprefix("sha256:")
-    data = bytearray(blob.read_bytes())
-    data[len(data) // 2] ^= 1
-    blob.chmod(0o644)
-    blob.write_bytes(data)
-    return blob
+    client: FleetClient
+    fleet: Child
+    devices: list[Device]
+    agents: list[Child]
+    began_ms: int
 
 
 def main() -> None:
     """Tell the story."""
     start = time.monotonic()
+    refuse_kept(PLACE)
     shutil.rmtree(PLACE, ignore_errors=True)
     PLACE.mkdir()
     os.environ["EDGEKIT_KEYS"] = str(PLACE / "keys")
-
-    tell("1. A trained network becomes variants, each proven against it, measured, and judged.")
-    data = ["--calibration", HERE / "calibration.npz", "--evaluation", HERE / "evaluation.npz"]
-    run("edgekit", "convert", HERE / "digits.onnx", "-o", PLACE / "bundle", *data, "--metric", "top1", "--max-drop", "0.01")
-
-    tell("2. The bundle becomes a signed release.")
-    run("edgekit", "keys", "new")
-    run("edgekit", "release", "publish", PLACE / "bundle", "--version", "1.0.0", "--to", PLACE / "releases")
-
-    tell("3. A device fetches the one variant that suits it, proves it with the golden samples, and installs it.")
-    run("edgekit-agent", "install", "--from", PLACE / "releases", "digits@1.0.0", "--state", PLACE / "device")
-
-    tell("4. It serves: 500 digits that the network never saw, through the Open Inference Protocol.")
-    evaluation = np.load(HERE / "evaluation.npz")
-    with running_agent() as agent:
-        idle = memory_mb(agent)
-        found, times = classify_digits(evaluation["image"])
-        right = float(np.mean(np.array(found) == evaluation["labels"]))
-        print(f"{len(found)} digits, {right:.1%} right, median {statistics.median(times):.2f} ms a request with JSON")
-
-        tell("5. A release with one flipped bit is refused, and the device goes on serving.")
-        run("edgekit", "release", "publish", PLACE / "bundle", "--version", "1.0.1", "--to", PLACE / "releases")
-        blob = flip_a_byte(json.loads(run("edgekit", "release", "show", PLACE / "releases", "digits@1.0.1", "--json", quiet=True)))
-        variant = json.loads((PLACE / "bundle" / "manifest.json").read_text())["variants"][0]["id"]
-        print(f"(one bit was flipped in {blob.name[:12]}…, a file of {variant})")
-        refused = ("edgekit-agent", "install", "--from", PLACE / "releases", "digits@1.0.1", "--state", PLACE / "other-device")
-        run(*refused, "--variant", variant, fails=4)
-        again, _ = classify_digits(evaluation["image"][:50])
-        serving = memory_mb(agent)
-        print(f"meanwhile: 50 more digits, {np.mean(np.array(again) == evaluation['labels'][:50]):.1%} right")
-
-    finish(start, idle, serving, statistics.median(times), right)
+    with Stage(PLACE / "logs") as stage:
+        publish_first()
+        client, fleet, running = start_fleet(stage)
+        devices, agents = start_agents(stage, running)
+        with client:
+            scene = Scene(client, fleet, devices, agents, time.time_ns() // 1_000_000)
+            join_fleet(scene)
+            addresses = {device.id: ("127.0.0.1", device.port) for device in devices}
+            with loading(addresses, RATE) as load:
+                watch_telemetry(scene, load)
+                roll_out_better(scene, load)
+                roll_out_permuted(scene, load)
+                roll_out_poisoned(scene, load)
+            finish(scene, load, start)
+        if os.environ.get("KEEP"):
+            keep(stage, running, devices)
 
 
-def finish(start: float, idle: float, serving: float, latency: float, right: float) -> None:
+def publish_first() -> None:
+    tell("1. A trained network becomes variants, each proven against it and measured; the bundle becomes a signed release.")
+    convert("bundle-1.0.0", HERE / "calibration.npz")
+    run("edgekit", "keys", "new", quiet=True)
+    publish("bundle-1.0.0", "1.0.0")
+
+
+def convert(name: str, calibration: Path, *, quiet: bool = False) -> None:
+    data = ["--calibration", calibration, "--evaluation", HERE / "evaluation.npz"]
+    run("edgekit", "convert", HERE / "digits.onnx", "-o", PLACE / name, *data, "--max-drop", "0.01", quiet=quiet)
+
+
+def publish(name: str, version: str) -> None:
+    run("edgekit", "release", "publish", PLACE / name, "--version", version, "--to", PLACE / "releases", quiet=True)
+
+
+def start_fleet(stage: Stage) -> tuple[FleetClient, Child, dict[str, Any]]:
+    tell("2. A server: broker, store, API with the releases, and a dashboard.")
+    run("edgekit", "fleet", "init", PLACE / "fleet", "--releases", PLACE / "releases")
+    fleet = stage.start("fleet", "edgekit", "fleet", "up", PLACE / "fleet", "--http", "127.0.0.1:0", "--mqtt", "127.0.0.1:0", "--json")
+    running = json.loads(fleet.out.read_text())
+    os.environ["EDGEKIT_FLEET"] = running["http"]
+    print(f"the dashboard is at {running['http']}/")
+    return FleetClient(running["http"]), fleet, running
+
+
+def start_agents(stage: Stage, running: dict[str, Any]) -> tuple[list[Device], list[Child]]:
+    tell("3. Three devices join it, each with one runtime only; the third declares a GPU host's hardware, and is labelled simulated.")
+    ports = find_free_ports(3)
+    devices = [
+        Device("roof-1", "roof", "litert", ports[0]),
+        Device("gate-2", "gate", "onnxruntime", ports[1]),
+        Device("cellar-3", "cellar", "openvino", ports[2], is_declared=True),
+    ]
+    agents = []
+    for device in devices:
+        path = PLACE / f"{device.id}.toml"
+        path.write_text(configure(device, running))
+        agents.append(stage.start(device.id, "edgekit-agent", "run", "--config", path, "--json"))
+    return devices, agents
+
+
+def configure(device: Device, running: dict[str, Any]) -> str:
+    declared = f'inventory = "{HERE}/gpu-host"\nsimulated = true\n' if device.is_declared else ""
+    about = {name: running[name] for name in ("releases", "mqtt", "shards")}
+    root = PLACE / "releases/metadata/1.root.json"
+    return CONFIG.format(
+        state=PLACE / device.id, id=device.id, site=device.site, runtime=device.runtime, declared=declared, port=device.port, trust_root=root, **about
+    )
+
+
+def find_free_ports(count: int) -> list[int]:
+    """Ports that nobody uses just now: they are held all at once, so that they differ."""
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [one.getsockname()[1] for one in sockets]
+    for one in sockets:
+        one.close()
+    return ports
+
+
+def join_fleet(scene: Scene) -> None:
+    wait_until(lambda: len(find_known(scene)) == len(scene.devices), 30, "not every device became known")
+    # Nobody asks them anything yet, so this trial needs no requests: the golden samples decide.
+    run("edgekit", "rollout", "start", "digits@1.0.0", "--phases", "100%", "--min-requests", "0", "--min-s", "0", "--yes", "--watch")
+    run("edgekit", "device", "list")
+
+
+def find_known(scene: Scene) -> list[str]:
+    return [one.device.id for one in scene.client.list_devices() if one.status is not None and one.device.inventory_digest is not None]
+
+
+def watch_telemetry(scene: Scene, load: Load) -> None:
+    tell(f"4. Each is asked for real digits, {RATE} a second, and every answer is held against the digit's label.")
+    if not load.wait_for(4 * RATE, 30):
+        raise Stopped("; ".join(f"{name}: {describe(tally)}" for name, tally in load.tallies.items()))
+    wait_until(lambda: len(scene.client.read_activity().models) == len(scene.devices), 20, "telemetry does not arrive")
+    show_activity(scene.client.read_activity())
+    for name, tally in load.tallies.items():
+        print(f"  asked     {name:9} {describe(tally)}")
+
+
+def show_activity(activity: FleetActivity) -> None:
+    for one in activity.models:
+        figures = f"{one.per_second or 0:5.1f}/s  p50 {format_ms(one.p50_ms)}, p95 {format_ms(one.p95_ms)}, p99 {format_ms(one.p99_ms)}"
+        print(f"  telemetry {one.device:9} {figures}  {one.failed} failed  {one.release}, {one.variant} in {one.runtime}")
+
+
+def roll_out_better(scene: Scene, load: Load) -> None:
+    tell("5. Release 1.1.0, calibrated with other digits, goes to one device, and to all when it has done well there.")
+    images = np.load(HERE / "calibration.npz")["image"]
+    np.savez_compressed(PLACE / "calibration-1.1.0.npz", image=images[len(images) // 2 :])
+    convert("bundle-1.1.0", PLACE / "calibration-1.1.0.npz", quiet=True)
+    publish("bundle-1.1.0", "1.1.0")
+    roll_out("1.1.0")
+    check_serving(scene, load, "1.1.0")
+
+
+def roll_out_permuted(scene: Scene, load: Load) -> None:
+    tell("   Release 1.2.0 is signed like any other, and its weights are permuted. One device finds out before it goes live.")
+    publish_tampered("permute", "1.2.0")
+    roll_out("1.2.0", fails=3)
+    check_serving(scene, load, "1.1.0")
+
+
+def roll_out_poisoned(scene: Scene, load: Load) -> None:
+    tell("   Release 1.3.0 is right on its golden samples, and gives NaN on some real digits. One device finds out on trial.")
+    publish_tampered("poison", "1.3.0")
+    roll_out("1.3.0", fails=3)
+    check_serving(scene, load, "1.1.0")
+    print(f"  meanwhile {count_rescued(scene)} answers that were no numbers were replaced by the previous release's before anybody saw them")
+
+
+def publish_tampered(kind: str, version: str) -> None:
+    run("python", HERE / "tamper.py", kind, PLACE / "bundle-1.1.0", "-o", PLACE / f"bundle-{version}")
+    publish(f"bundle-{version}", version)
+
+
+def roll_out(version: str, fails: int = 0) -> None:
+    run("edgekit", "rollout", "start", f"digits@{version}", *PHASES, *TRIAL, "--yes", "--watch", fails=fails)
+
+
+def check_serving(scene: Scene, load: Load, version: str) -> None:
+    """Stopped unless every device ends up serving *version*, and no request has failed."""
+    wanted = f"digits@{version}"
+    wait_until(lambda: set(find_releases(scene).values()) == {wanted}, 30, f"not every device serves {wanted}")
+    failed = sum(tally.failed for tally in load.tallies.values())
+    if failed:
+        raise Stopped("; ".join(f"{name}: {describe(tally)}" for name, tally in load.tallies.items()))
+    print(f"  {sum(tally.answered for tally in load.tallies.values())} requests answered so far, {failed} failed; every device serves {wanted}")
+
+
+def find_releases(scene: Scene) -> dict[str, str | None]:
+    summaries = scene.client.list_devices()
+    return {one.device.id: next((model.release for model in one.status.models), None) for one in summaries if one.status is not None}
+
+
+def sum_telemetry(scene: Scene) -> Counter[str]:
+    """What the server has of the whole story, in one step that is as long as an hour."""
+    steps = scene.client.list_telemetry(since=scene.began_ms, until=scene.began_ms + 3_600_000, step=3_600_000)
+    return Counter({name: sum(getattr(step, name) for step in steps) for name in ("requests", "failed", "rescued", "refused")})
+
+
+def count_rescued(scene: Scene) -> int:
+    return sum_telemetry(scene)["rescued"]
+
+
+def finish(scene: Scene, load: Load, start: float) -> None:
     """The figures of the whole story."""
-    manifest = json.loads((PLACE / "bundle" / "manifest.json").read_text())
-    variants = {variant["id"]: variant for variant in manifest["variants"]}
-    (default,) = manifest["defaults"].values()
-    chosen, float_one = variants[default["variant"]], variants["onnx-fp32"]
-    sizes = [sum(entry["length"] for entry in one["files"]) for one in (chosen, float_one)]
-    speeds = [one["measured"][0]["latency_ms"]["p50"] for one in (chosen, float_one)]
-    tell("The figures")
-    print(f"  default here         {chosen['id']}: {default['reason']}")
-    print(f"  size                 {sizes[0] / 1e3:.0f} kB, {sizes[1] / sizes[0]:.1f}x smaller than the float ONNX")
-    print(f"  inference            {speeds[0] * 1e3:.0f} µs, {speeds[1] / speeds[0]:.1f}x as fast as the float ONNX")
-    print(f"  a request over HTTP  {latency:.2f} ms (JSON, one client)")
-    print(f"  right when served    {right:.1%} of 500 unseen digits (source: {chosen['metric']['source_value']:.1%})")
-    print(f"  the agent's memory   {idle:.0f} MB ready, {serving:.0f} MB after 550 requests")
-    print(f"  report               {PLACE}/bundle/report.html")
+    tell("6. The figures")
+    tallies = load.tallies.values()
+    sent, right = sum(tally.sent for tally in tallies), sum(tally.right for tally in tallies)
+    wait_until(lambda: sum_telemetry(scene)["requests"] >= sent, 20, f"telemetry knows of {sum_telemetry(scene)['requests']} requests, not {sent}")
+    told = sum_telemetry(scene)
+    audit = json.loads(run("edgekit", "fleet", "audit", "--wait", "20", "--json", quiet=True))
+    versions = Counter(find_releases(scene).values())
+    failed = sum(tally.failed for tally in tallies)
+    print(f"  requests served      {sent}, {right / sent:.1%} of them with the right digit")
+    print(f"  failed               {failed} because of an update, or of anything else")
+    print(f"  told by telemetry    {told['requests']} requests, {told['failed']} wrong answers caught, {told['rescued']} of them rescued")
+    print(f"  telemetry records    {audit['made']} made, {audit['stored']} stored, {audit['lost']} lost")
+    print(f"  devices              {', '.join(f'{count} serve {release}' for release, count in versions.items())}")
+    show_savings(scene)
+    print(
+        f"  memory               server {scene.fleet.memory_mb:.0f} MiB, agents {', '.join(f'{agent.memory_mb:.0f}' for agent in scene.agents)} MiB"
+    )
     print(f"  the story took       {time.monotonic() - start:.0f} s")
+    if failed or audit["made"] != audit["stored"]:
+        raise Stopped("a request failed, or a record is missing")
+
+
+def show_savings(scene: Scene) -> None:
+    """What each device's variant saves against the float model, by this machine's measurement."""
+    manifest = json.loads((PLACE / "bundle-1.1.0" / "manifest.json").read_text())
+    variants = {variant["id"]: variant for variant in manifest["variants"]}
+    source = variants["onnx-fp32"]
+    serving = {one.device.id: one.status.models[0].variant for one in scene.client.list_devices() if one.status is not None}
+    for device, name in serving.items():
+        size = find_size(source) / find_size(variants[name])
+        speed = find_latency(source) / find_latency(variants[name])
+        print(f"  {device:20} {name}: {size:.1f}x smaller than the float model, {speed:.1f}x as fast")
+
+
+def find_size(variant: dict[str, Any]) -> int:
+    return sum(entry["length"] for entry in variant["files"])
+
+
+def find_latency(variant: dict[str, Any]) -> float:
+    return float(variant["measured"][0]["latency_ms"]["p50"])
+
+
+def keep(stage: Stage, running: dict[str, Any], devices: list[Device]) -> None:
+    """Leave everything running, with a little to do."""
+    agents = [f"{device.id}=127.0.0.1:{device.port}" for device in devices]
+    stage.start("load", "python", HERE / "load.py", *agents, "--rate", "5", "--seconds", "86400")
+    print(
+        f"\nThe fleet goes on. Dashboard: {running['http']}/\nCommands reach it with: export EDGEKIT_FLEET={running['http']}\nEnd it with: {stage.keep()}"
+    )
 
 
 if __name__ == "__main__":

@@ -161,6 +161,7 @@ def main() -> None:
         host, _, port = address.rpartition(":")
         agents[name] = (host, int(port))
     with loading(agents, chosen.rate) as load:
+        print(f"asking {', '.join(agents)}", flush=True)
         time.sleep(chosen.seconds)
     for name, tally in load.tallies.items():
         print(f"{name}: {describe(tally)}")
