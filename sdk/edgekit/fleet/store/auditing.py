@@ -27,25 +27,10 @@ class AuditLine(Record, frozen=True, kw_only=True):
 
 def audit(connection: Connection, device: str = "") -> list[AuditLine]:
     """The books of every epoch, or of those of *device*, against the records that really lie in the table."""
-    counted = select(telemetry.c.device, telemetry.c.epoch, func.count().label("n")).group_by(telemetry.c.device, telemetry.c.epoch).subquery()
+    rows = select(telemetry.c.device, telemetry.c.epoch, func.count().label("n")).group_by(telemetry.c.device, telemetry.c.epoch)
+    counted = (rows.where(telemetry.c.device == device) if device else rows).subquery()
     same = and_(counted.c.device == epochs.c.device, counted.c.epoch == epochs.c.epoch)
     query = select(epochs, func.coalesce(counted.c.n, 0).label("n")).outerjoin(counted, same).order_by(epochs.c.device, epochs.c.first_seen_ms)
     if device:
         query = query.where(epochs.c.device == device)
     return [AuditLine(device=row.device, epoch=row.epoch, made=row.made, stored=row.n, lost=row.lost) for row in connection.execute(query)]
-
-
-class Totals(Record, frozen=True, kw_only=True):
-    """How many records the whole fleet has made, and what became of them, by the books (`audit` counts them instead)."""
-
-    devices: int
-    made: int
-    stored: int
-    lost: int
-
-
-def sum_telemetry(connection: Connection) -> Totals:
-    """How many records the whole fleet has made, and what became of them, by the books."""
-    sums = [func.coalesce(func.sum(epochs.c[name]), 0).label(name) for name in ("made", "stored", "lost")]
-    row = connection.execute(select(func.count(epochs.c.device.distinct()).label("devices"), *sums)).one()
-    return Totals(devices=row.devices, made=row.made, stored=row.stored, lost=row.lost)
