@@ -11,15 +11,15 @@ export PIP_NO_INPUT := 1
 help: ## Show what can be made.
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
 
-demo: $(VENV)/demo.stamp ## A trained model becomes a bundle, a signed release, and a served model: about three minutes.
+demo: $(VENV)/demo.stamp ## A trained model becomes a fleet that refuses to get worse: about three minutes; KEEP=1 leaves it running.
 	$(BIN)/python examples/digits/demo.py
 
 test: $(VENV)/test.stamp lint ## Check style, types and imports, and run the tests.
 	$(BIN)/python -m pytest -m "not heavy" $(ARGS)
 
 test-all: test ## The tests again on the oldest and newest Python, and with the older TFLite runtime.
-	$(BIN)/python tests/elsewhere.py --python 3.10 --extras agent,onnx,litert,openvino,test -- tests/sdk tests/agent -m "not heavy and not workstation"
-	$(BIN)/python tests/elsewhere.py --python 3.13 --extras agent,onnx,litert,openvino,test -- tests/sdk tests/agent -m "not heavy and not workstation"
+	$(BIN)/python tests/elsewhere.py --python 3.10 --extras agent,onnx,litert,openvino,fleet,test -- tests/sdk tests/agent -m "not heavy and not workstation"
+	$(BIN)/python tests/elsewhere.py --python 3.13 --extras agent,onnx,litert,openvino,fleet,test -- tests/sdk tests/agent -m "not heavy and not workstation"
 	$(BIN)/python tests/elsewhere.py --python 3.11 --extras agent,tflite-runtime,test -- tests/sdk/runtimes -m tflite_runtime
 
 lint: $(VENV)/test.stamp
@@ -38,9 +38,9 @@ $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/demo.stamp: pyproject.toml | $(BIN)/python
-	$(BIN)/pip install --quiet --editable '.[agent,convert]'
+	$(BIN)/pip install --quiet --editable '.[agent,convert,fleet]'
 	touch $@
 
 $(VENV)/test.stamp: pyproject.toml | $(BIN)/python
-	$(BIN)/pip install --quiet --editable '.[agent,convert,test]'
+	$(BIN)/pip install --quiet --editable '.[agent,convert,fleet,test]'
 	touch $@ $(VENV)/demo.stamp

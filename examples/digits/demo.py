@@ -209,7 +209,7 @@ def roll_out_poisoned(scene: Scene, load: Load) -> None:
     publish_tampered("poison", "1.3.0")
     roll_out("1.3.0", fails=3)
     check_serving(scene, load, "1.1.0")
-    print(f"  meanwhile {count_rescued(scene)} answers that were no numbers were replaced by the previous release's before anybody saw them")
+    print("  what the new release answered with NaN, the previous one, still loaded behind it, answered in its place")
 
 
 def publish_tampered(kind: str, version: str) -> None:
@@ -240,10 +240,6 @@ def sum_telemetry(scene: Scene) -> Counter[str]:
     """What the server has of the whole story, in one step that is as long as an hour."""
     steps = scene.client.list_telemetry(since=scene.began_ms, until=scene.began_ms + 3_600_000, step=3_600_000)
     return Counter({name: sum(getattr(step, name) for step in steps) for name in ("requests", "failed", "rescued", "refused")})
-
-
-def count_rescued(scene: Scene) -> int:
-    return sum_telemetry(scene)["rescued"]
 
 
 def finish(scene: Scene, load: Load, start: float) -> None:
@@ -294,9 +290,9 @@ def keep(stage: Stage, running: dict[str, Any], devices: list[Device]) -> None:
     """Leave everything running, with a little to do."""
     agents = [f"{device.id}=127.0.0.1:{device.port}" for device in devices]
     stage.start("load", "python", HERE / "load.py", *agents, "--rate", "5", "--seconds", "86400")
-    print(
-        f"\nThe fleet goes on. Dashboard: {running['http']}/\nCommands reach it with: export EDGEKIT_FLEET={running['http']}\nEnd it with: {stage.keep()}"
-    )
+    print(f"\nThe fleet goes on, and its dashboard is at {running['http']}/")
+    print(f"Commands reach it with: export EDGEKIT_FLEET={running['http']}")
+    print(f"End it with: {stage.keep()}")
 
 
 if __name__ == "__main__":
