@@ -78,6 +78,10 @@ class DigestMismatch(TrustError):
         )
 
 
+class MetadataExpired(TrustError):
+    """What was signed was good for a time, and that has passed: something newer may have been held back."""
+
+
 class EndlessData(TrustError):
     """A source sends more than what was signed for (TUF, "endless data attack")."""
 

@@ -20,7 +20,7 @@ def device() -> None:
     """
 
 
-@device.command("list")
+@device.command("list", short_help="List devices.")
 @click.option("--select", default="", metavar="SELECTION", help="Which devices: class=raspberry-pi-4,site=roof. A comma means and.")
 @server_option
 @_JSON
@@ -41,7 +41,7 @@ def list_all(select: str, server: str, *, as_json: bool) -> None:
         click.echo(f"No device is selected by {select}." if select else "No device has reported yet.")
 
 
-@device.command()
+@device.command(short_help="Show one device.")
 @click.argument("name", metavar="DEVICE")
 @server_option
 @_JSON
@@ -60,7 +60,7 @@ def show(name: str, server: str, *, as_json: bool) -> None:
         _print_device(found, now_ms)
 
 
-@device.command()
+@device.command(short_help="Set and take away labels.")
 @click.argument("name", metavar="DEVICE")
 @click.argument("labels", metavar="NAME=VALUE...", nargs=-1, required=True)
 @server_option

@@ -31,7 +31,7 @@ def fleet() -> None:
     """
 
 
-@fleet.command()
+@fleet.command(short_help="Make a fleet and its director.")
 @click.argument("directory", metavar="DIR", type=click.Path(path_type=Path, file_okay=False))
 @click.option("--releases", type=click.Path(path_type=Path), required=True, help="The release repository; a new or empty directory becomes one.")
 @click.option("--keys", type=click.Path(path_type=Path, file_okay=False), help="The keys of the repository. By default EDGEKIT_KEYS, else your own.")
@@ -61,7 +61,7 @@ def init(directory: Path, releases: Path, keys: Path | None, shards: int, *, rep
     say(f"Next: edgekit fleet up {directory}")
 
 
-@fleet.command()
+@fleet.command(short_help="Run a fleet's server.")
 @click.argument("directory", metavar="DIR", type=click.Path(path_type=Path, file_okay=False))
 @click.option(
     "--http", metavar="HOST:PORT", help="Where to listen for people and agents; port 0 takes any free one. By default what fleet.toml says."
@@ -96,7 +96,7 @@ def up(directory: Path, http: str | None, mqtt: str | None, broker: str | None, 
         asyncio.run(run())
 
 
-@fleet.command()
+@fleet.command(short_help="Show how the server is.")
 @server_option
 @_JSON
 def status(server: str, *, as_json: bool) -> None:
@@ -123,7 +123,7 @@ def status(server: str, *, as_json: bool) -> None:
     print_table(("server", server), rows)
 
 
-@fleet.command()
+@fleet.command(short_help="Prove that no record got lost.")
 @click.option("--device", default="", help="Only the records of this device.")
 @click.option("--wait", type=click.FloatRange(0, 3600), default=0.0, metavar="SECONDS", help="How long to wait for what is still on its way.")
 @server_option

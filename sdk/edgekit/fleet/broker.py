@@ -32,12 +32,18 @@ _TAIL_LINES = 5
 
 
 class Broker:
-    """Mosquitto on *listen*, with its files in *directory*. As a context manager it starts and stops it; watch() keeps it up."""
+    """Mosquitto on *listen*, with its files in *directory*. As a context manager it starts and stops it; watch() keeps it up.
 
-    def __init__(self, directory: Path, listen: Endpoint, report: Report, find: Callable[[], Mosquitto] | None = None) -> None:
+    *patience_s* is how long a port that is taken is waited for: one of a server that was killed may still write its state.
+    """
+
+    def __init__(
+        self, directory: Path, listen: Endpoint, report: Report, find: Callable[[], Mosquitto] | None = None, patience_s: float = 0.0
+    ) -> None:
         self.directory = directory
         self.listen = listen
         self._report = report
+        self._patience_s = patience_s
         self._find = find or (lambda: find_mosquitto(log.info))
         self._process: asyncio.subprocess.Process | None = None
         self._reading: asyncio.Task[None] | None = None
@@ -64,7 +70,7 @@ class Broker:
         """
         check_loopback(self.listen, "mqtt")
         program = await asyncio.to_thread(self._find)
-        self.listen = await _claim_port(self.listen)
+        self.listen = await _claim_port(self.listen, self._patience_s)
         self._write_configuration()
         self._command = tether([str(program.path), "-c", str(self._configuration)])
         self._environment = program.environment
@@ -167,9 +173,9 @@ class Broker:
         write_file(self._configuration, encode_configuration(self.listen, self.directory).encode(), mode=0o600)
 
 
-async def _claim_port(listen: Endpoint) -> Endpoint:
-    """*listen* with a port that is free now. One that a server killed a moment ago still holds is waited for."""
-    deadline = time.monotonic() + 1.0
+async def _claim_port(listen: Endpoint, seconds: float) -> Endpoint:
+    """*listen* with a port that is free now, or within *seconds*."""
+    deadline = time.monotonic() + seconds
     while True:
         try:
             with bind_socket(listen, "mqtt") as bound:

@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+import functools
+import logging
 import os
 import socket
 import time
@@ -11,6 +13,7 @@ from importlib.metadata import version
 from securesystemslib.signer import Signer
 
 from edgekit.addresses import BrokerAddress, Endpoint, parse_broker
+from edgekit.errors import DeviceError, MetadataExpired
 from edgekit.files import write_file
 from edgekit.fleet.api import create_app
 from edgekit.fleet.background import wait_for_any, working
@@ -37,6 +40,9 @@ from edgekit.locks import holding_lock
 OWNER = "server"
 #: How long to wait for the shards' sessions before devices are told that the server is up.
 _CONNECT_SECONDS = 10.0
+_HANDOVER_SECONDS = 10.0
+
+log = logging.getLogger(__name__)
 
 
 def read_clock() -> int:
@@ -69,12 +75,12 @@ class FleetServer:
         check_loopback(self.settings.http, "http")
         stack.enter_context(holding_lock(self.directory.lock))
         signer = load_director(self.directory.root)
-        releases = await self._open_releases()
         bound = stack.enter_context(bind_socket(self.settings.http, "http"))
         store = stack.enter_context(open_store(self.directory.store))
         # The lock says that nobody else is at work here, so the leases of a server that was killed need not be waited for.
         await store.write(end_leases)
         await stack.enter_async_context(telling_of_itself(store))
+        releases = await self._open_releases(store)
         broker = await self._open_broker(stack, store, ended)
         coordinator = await self._open_workers(stack, ended, store, broker, signer)
         running = self._describe(bound, broker)
@@ -96,10 +102,14 @@ class FleetServer:
         await wait_connected(ingest, self.settings.shards, ended)
         return coordinator
 
-    async def _open_releases(self) -> ReleaseReader:
+    async def _open_releases(self, store: Store) -> ReleaseReader:
+        """The repository, once it was verified. One that has expired offers nothing, and keeps nobody from reporting."""
         releases = ReleaseReader(self.settings.find_repository(self.directory), self.directory.trust)
         await releases.pin()
-        await releases.list_releases()
+        try:
+            await releases.list_releases()
+        except MetadataExpired as error:
+            await log_event(store, "releases", str(error))
         return releases
 
     async def _open_broker(self, stack: contextlib.AsyncExitStack, store: Store, ended: asyncio.Event) -> BrokerAddress:
@@ -109,10 +119,10 @@ class FleetServer:
             await probe_broker(address)
             return address
 
-        async def report(text: str) -> None:
-            await store.write(append_event, "broker", "server", text, read_clock())
-
-        broker = await stack.enter_async_context(Broker(self.directory.broker, self.settings.mqtt, report))
+        # Where the server before us was killed, its broker may be about to end.
+        patience_s = _HANDOVER_SECONDS if self.directory.running.exists() else 0.0
+        report = functools.partial(log_event, store, "broker")
+        broker = await stack.enter_async_context(Broker(self.directory.broker, self.settings.mqtt, report, patience_s=patience_s))
         await stack.enter_async_context(working(broker.watch(), "broker", ended))
         return broker.address
 
@@ -138,12 +148,21 @@ async def wait_connected(ingest: Ingest, shards: int, ended: asyncio.Event) -> N
 
 @contextlib.asynccontextmanager
 async def telling_of_itself(store: Store) -> AsyncIterator[None]:
-    """Write into the event log that the server is up, and that it is going."""
-    await store.write(append_event, "server", "server", "the server is up", read_clock())
+    """Write into the event log that the server starts, and that it is going."""
+    await log_event(store, "server", "the server starts")
     try:
         yield
     finally:
-        await store.write(append_event, "server", "server", "the server stops", read_clock())
+        await log_event(store, "server", "the server stops")
+
+
+async def log_event(store: Store, kind: str, text: str) -> None:
+    """Write what happened to the server into its log and into the fleet's; a full disk keeps the latter from it, and no more."""
+    log.info("%s", text)
+    try:
+        await store.write(append_event, kind, "server", text, read_clock())
+    except DeviceError as error:
+        log.warning("that could not be written down: %s", error)
 
 
 def describe_health(running: Running, broker: BrokerAddress, started_ms: int) -> Callable[[], Awaitable[Health]]:

@@ -13,7 +13,7 @@ from tuf.api.exceptions import (
     UnsignedMetadataError,
 )
 
-from edgekit.errors import EdgekitError, TransferError, TrustError
+from edgekit.errors import EdgekitError, MetadataExpired, TransferError, TrustError
 
 _NOTHING_USED = "Nothing was used of it. Fetch from a source that you trust, and ask its publisher."
 
@@ -39,7 +39,7 @@ def naming_refusals(subject: str, find_expiry: Callable[[], str]) -> Iterator[No
     try:
         yield
     except ExpiredMetadataError as error:
-        raise TrustError(
+        raise MetadataExpired(
             subject,
             f"{find_expiry()}, so a newer release may have been held back",
             "Its publisher renews it with edgekit release refresh. If it should still be good, check the clock of this machine.",

@@ -1,8 +1,10 @@
 """The whole server as the program that people run: started, used by a device, killed, and started again."""
 
+import asyncio
 import json
 import os
 import secrets
+import shutil
 import signal
 import socket
 import subprocess
@@ -10,7 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +20,13 @@ import msgspec
 import paho.mqtt.client as mqtt
 import pytest
 
+from edgekit.addresses import Endpoint, parse_broker
+from edgekit.errors import TrustError
+from edgekit.fleet.broker_configuration import encode_configuration
 from edgekit.fleet.client import FleetClient
 from edgekit.fleet.founding import found_fleet
 from edgekit.fleet.mosquitto import find_installed
+from edgekit.fleet.probing import is_answering
 from edgekit.fleet.settings import FleetDirectory, FleetSettings, Running
 from edgekit.status import DeviceStatus, Stored
 from edgekit.telemetry import Batch, Event, encode_batch
@@ -57,9 +63,9 @@ class Server:
         self.log = directory.root.parent / "server.log"
         self.process: subprocess.Popen[bytes] | None = None
 
-    def start(self) -> Running:
+    def start(self, *options: str) -> Running:
         with self.log.open("ab") as log:
-            command = [*UP, str(self.directory.root), "--http", self.http, "--mqtt", self.mqtt, "--json"]
+            command = [*UP, str(self.directory.root), "--http", self.http, "--mqtt", self.mqtt, "--json", *options]
             self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log)
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
@@ -186,6 +192,54 @@ def test_a_server_that_is_killed_goes_on_where_it_was(server: Server) -> None:
     device.close()
     with FleetClient(again.http) as client:
         assert [(line.made, line.stored) for line in client.audit()] == [(40, 40)]
+    assert server.end() == 0
+
+
+def test_a_broker_of_ones_own_may_go_away_and_come_back(server: Server, tmp_path: Path) -> None:
+    """With --broker the server starts none, says while the broker is away that it does not answer, and goes on when it is back."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        listen = Endpoint(port=free.getsockname()[1])
+    configuration = tmp_path / "mosquitto.conf"
+    configuration.write_text(encode_configuration(listen, tmp_path))
+    broker = start_broker(configuration, listen)
+    running = server.start("--broker", f"mqtt://{listen}")
+    device = Device("roof-1", str(listen), running.shards)
+    device.send(20)
+    until(lambda: device.up_to == 20)
+    broker.kill()
+    broker.wait(10)
+    with FleetClient(running.http) as client:
+        until(lambda: not client.read_health().broker_up)
+        assert not find_children(running.pid, "mosquitto")
+        device.send(20)
+        broker = start_broker(configuration, listen)
+        device.settle()
+        device.close()
+        assert [(line.made, line.stored) for line in client.audit()] == [(40, 40)]
+    assert server.end() == 0
+    broker.kill()
+    broker.wait(10)
+
+
+def start_broker(configuration: Path, listen: Endpoint) -> "subprocess.Popen[bytes]":
+    """A Mosquitto that somebody else runs; it answers."""
+    broker = subprocess.Popen([str(find_installed()), "-c", str(configuration)], stderr=subprocess.DEVNULL)
+    until(lambda: asyncio.run(is_answering(parse_broker(f"mqtt://{listen}", "broker"))))
+    return broker
+
+
+def test_a_repository_that_has_expired_silences_nobody(directory: FleetDirectory, server: Server, keys: Path) -> None:
+    """Devices are heard although nothing new can be offered; what is missing is said, by the API too."""
+    long_ago = datetime.now(timezone.utc) - timedelta(days=60)
+    shutil.rmtree(directory.root)
+    shutil.rmtree(directory.root.parent / "releases")
+    found_fleet(directory, FleetSettings(releases=str(directory.root.parent / "releases"), shards=4), keys, long_ago)
+    running = server.start()
+    with FleetClient(running.http) as client:
+        assert client.read_health().broker_up
+        with pytest.raises(TrustError, match="expired"):
+            client.list_releases()
+        assert "edgekit release refresh" in client.list_events(kind="releases")[0].text
     assert server.end() == 0
 
 
