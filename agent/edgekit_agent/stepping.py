@@ -92,7 +92,7 @@ class Stepper:
         except TransferError as error:
             self._postpone(task, error)
         except EdgekitError as error:
-            self.move(task, Event.BROKE, str(error))
+            self.move(task, Event.BROKE, _say(error))
         except Exception as error:
             log.exception("%s cannot go on", task.deployment.release)
             self.move(task, Event.BROKE, f"a fault in the agent or in a runtime: {error!r}")
@@ -164,7 +164,7 @@ class Stepper:
         wait_s = min(LONGEST_WAIT_S, 2.0 ** min(task.attempts, 16)) * random.uniform(0.5, 1.0)  # noqa: S311 - spreads devices, guards nothing
         task.attempts += 1
         task.due_s = self._clock.monotonic() + wait_s
-        task.deployment = replace(task.deployment, reason=f"attempt {task.attempts} failed, and another follows: {error}"[:2000])
+        task.deployment = replace(task.deployment, reason=f"attempt {task.attempts} failed, and another follows: {_say(error)}"[:2000])
         log.warning("%s is not here yet: %s", task.deployment.release, error)
         self._changed()
 
@@ -213,7 +213,7 @@ class Stepper:
         try:
             count = self._deployer.replay(live)
         except GateRefused as error:
-            self.move(task, Event.PROVED_BAD, str(error), evidence=evidence)
+            self.move(task, Event.PROVED_BAD, _say(error), evidence=evidence)
         else:
             self.move(task, Event.NO_EVIDENCE, f"{why}; it still answers its {count} golden samples as it should", evidence=evidence)
 
@@ -229,3 +229,8 @@ class Stepper:
         text = explain_deployment(deployment)
         log.info("model %s: %s", deployment.model, text)
         self._journal.on_event("deployment", deployment.model, text)
+
+
+def _say(error: EdgekitError) -> str:
+    """What is wrong, without what one person at this device could do about it: the fleet reads this."""
+    return f"{error.subject}: {error.problem}"

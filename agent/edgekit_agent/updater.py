@@ -145,10 +145,13 @@ class Updater:
         for task in waiting:
             if self._tasks.get(task.model) is not task or self._stop.is_set():
                 continue
+            before = task.state
             if task.is_open:
                 self._stepper.step(task)
             else:
                 self._stepper.carry_out(task)
+            if task.state is not before:
+                self._wake.set()  # the next step need not wait
         if any(task.is_carried_out for task in waiting):
             self._tidy()
 
