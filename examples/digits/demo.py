@@ -26,6 +26,7 @@ from edgekit.quantities import format_ms
 
 HERE = Path(os.path.relpath(Path(__file__).parent))
 PLACE = Path(".demo")
+LOGS = PLACE / "logs"
 RATE = 40
 #: A trial that suits a story: it has seen enough after a second and 60 requests.
 TRIAL = ("--min-requests", "60", "--min-s", "1", "--max-s", "20")
@@ -78,11 +79,11 @@ class Scene:
 def main() -> None:
     """Tell the story."""
     start = time.monotonic()
-    refuse_kept(PLACE)
+    refuse_kept(LOGS)
     shutil.rmtree(PLACE, ignore_errors=True)
     PLACE.mkdir()
     os.environ["EDGEKIT_KEYS"] = str(PLACE / "keys")
-    with Stage(PLACE / "logs") as stage:
+    with Stage(LOGS) as stage:
         publish_first()
         client, fleet, running = start_fleet(stage)
         devices, agents = start_agents(stage, running)

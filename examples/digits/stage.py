@@ -95,9 +95,11 @@ def refuse_kept(place: Path) -> None:
 
 def _is_ours(pid: int) -> bool:
     try:
-        return b"edgekit" in Path(f"/proc/{pid}/cmdline").read_bytes()
+        command = Path(f"/proc/{pid}/cmdline").read_bytes()
     except OSError:
         return False
+    # Another process may have the number by now.
+    return b"edgekit" in command or b"load.py" in command
 
 
 def _find_program(name: str) -> list[str]:
