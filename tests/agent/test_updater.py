@@ -518,7 +518,7 @@ def gated_source(fleet, gate):
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=str(fleet.repository)))
     server.daemon_threads = True
-    thread = threading.Thread(target=server.serve_forever)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
     thread.start()
     yield f"http://127.0.0.1:{server.server_port}/"
     gate.opened.set()
