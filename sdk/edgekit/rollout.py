@@ -331,7 +331,7 @@ def _explain(rollout: Rollout, standings: Sequence[Standing], assign: Sequence[s
     given = sum(one.has_release for one in standings) + len(assign)
     absent = sum(one.state not in SETTLED and not one.is_present(now_ms) for one in standings)
     where = f"phase {rollout.phase + 1} of {len(rollout.phases)} ({rollout.phases[rollout.phase]})"
-    text = f"{where}, {given} devices were given it: {_count_ends(standings)}"
+    text = f"{where}, given to {given}: {_count_ends(standings)}"
     return replace(rollout, reason=text + (f"; {absent} absent get it when they return" if absent else ""))
 
 

@@ -56,7 +56,7 @@ def rollout() -> None:
     """
 
 
-@rollout.command()
+@rollout.command(short_help="Show which devices would get a release, and when.")
 @_request_options
 @server_option
 @_JSON
@@ -76,7 +76,7 @@ def plan(*, server: str, as_json: bool, **asked: Any) -> None:
         _print_plan(planned)
 
 
-@rollout.command()
+@rollout.command(short_help="Start a rollout.")
 @_request_options
 @click.option("--yes", is_flag=True, help="Do not ask whether every device is meant.")
 @click.option("--watch", "watching", is_flag=True, help="Watch it until it has ended.")
@@ -102,7 +102,7 @@ def start(*, yes: bool, watching: bool, server: str, as_json: bool, **asked: Any
     say(f"Next: edgekit rollout watch {begun.rollout.id}")
 
 
-@rollout.command()
+@rollout.command(short_help="Show a rollout and its devices, or list all rollouts.")
 @click.argument("rollout_id", metavar="[ROLLOUT]", required=False)
 @server_option
 @_JSON
@@ -118,7 +118,7 @@ def status(rollout_id: str | None, server: str, *, as_json: bool) -> None:
             _print_view(client.find_rollout(rollout_id), as_json=as_json)
 
 
-@rollout.command()
+@rollout.command(short_help="Watch a rollout until it has ended.")
 @_ID
 @server_option
 @_JSON
@@ -131,7 +131,7 @@ def watch(rollout_id: str, server: str, *, as_json: bool) -> None:
         _watch(client, rollout_id, as_json=as_json)
 
 
-@rollout.command()
+@rollout.command(short_help="Give the release to no further device for now.")
 @_ID
 @server_option
 @_JSON
@@ -143,7 +143,7 @@ def pause(rollout_id: str, server: str, *, as_json: bool) -> None:
     _control(rollout_id, "pause", server, as_json=as_json)
 
 
-@rollout.command()
+@rollout.command(short_help="Go on with a paused rollout.")
 @_ID
 @server_option
 @_JSON
@@ -155,7 +155,7 @@ def resume(rollout_id: str, server: str, *, as_json: bool) -> None:
     _control(rollout_id, "resume", server, as_json=as_json)
 
 
-@rollout.command()
+@rollout.command(short_help="Stop a rollout and take the release back.")
 @_ID
 @server_option
 @_JSON
@@ -167,7 +167,7 @@ def abort(rollout_id: str, server: str, *, as_json: bool) -> None:
     _control(rollout_id, "abort", server, as_json=as_json)
 
 
-@rollout.command()
+@rollout.command(short_help="Take a release back, also a finished one.")
 @_ID
 @server_option
 @_JSON
@@ -179,7 +179,7 @@ def rollback(rollout_id: str, server: str, *, as_json: bool) -> None:
     _control(rollout_id, "rollback", server, as_json=as_json)
 
 
-@rollout.command()
+@rollout.command(short_help="Say why a device is where it is.")
 @click.argument("device")
 @server_option
 @_JSON

@@ -63,7 +63,11 @@ class Device:
             self._report()
 
     def stop(self) -> None:
+        gone = threading.Event()
+        self.client.on_disconnect = lambda *_: gone.set()
         self.client.disconnect()
+        # A loop that is stopped before would leave its socket open.
+        assert gone.wait(10)
         self.client.loop_stop()
 
     def _on_connect(self, *_: Any) -> None:

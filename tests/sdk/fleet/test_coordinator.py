@@ -135,8 +135,8 @@ def test_what_happened_is_in_the_event_log(fleet: Any) -> None:
     fleet.start("digits@1.2.0")
     fleet.settle()
     texts = [one.text for one in fleet.read(list_events, subject="r1")]
-    assert any(text.startswith("running: 1 devices get digits@1.2.0") for text in texts)
-    assert texts[0].startswith("aborted: 0 devices get digits@1.2.0, 1 go back.")
+    assert any(text.startswith("running: digits@1.2.0 is given to 1, taken back from 0.") for text in texts)
+    assert texts[0].startswith("aborted: digits@1.2.0 is given to 0, taken back from 1.")
 
 
 # --- telling devices --------------------------------------------------------------------------------------------------

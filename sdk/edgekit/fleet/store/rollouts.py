@@ -93,7 +93,8 @@ def apply_decision(connection: Connection, decision: Decision, wanted: Sequence[
     save_rollout(connection, rollout, now_ms)
     assign(connection, wanted, now_ms)
     if wanted or not rollout.is_open:
-        text = f"{rollout.state.value}: {len(decision.assign)} devices get {rollout.release}, {len(decision.roll_back)} go back. {rollout.reason}"
+        counts = f"is given to {len(decision.assign)}, taken back from {len(decision.roll_back)}"
+        text = f"{rollout.state.value}: {rollout.release} {counts}. {rollout.reason}"
         append_event(connection, "rollout", rollout.id, text, now_ms)
 
 
