@@ -6,12 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from edgekit.desired import MAX_MESSAGE_BYTES
-from edgekit.errors import DeviceError, EdgekitError, InputError, WireError
+from edgekit.errors import DeviceError, EdgekitError, InputError, TransferError, WireError
 from edgekit.files import digest_bytes
 from edgekit.status import DeviceInventory, DeviceStatus, Stored
 from edgekit.telemetry import encode_batch
 from edgekit.topics import SHARDS, name_down, name_up
-from edgekit_agent.broker_link import Arrived, BrokerLink, Happening, Passed
+from edgekit_agent.broker_link import MAX_UNACKNOWLEDGED, Arrived, BrokerLink, Happening, Passed
 from edgekit_agent.observing import Journal
 from edgekit_agent.outbox import Outbox
 from edgekit_agent.pacing import Patience, Repeated, Window
@@ -22,6 +22,8 @@ log = logging.getLogger(__name__)
 BATCH_BYTES = 64 << 10
 #: Seconds between two events about messages that cannot be used, so that nobody can fill the outbox with them.
 COMPLAIN_S = 60.0
+#: Messages that may be left unacknowledged on one connection: well below those after which a broker falls silent.
+MAX_LEFT = MAX_UNACKNOWLEDGED // 2
 
 
 @dataclass(frozen=True)
@@ -74,6 +76,8 @@ class Conversation:
         self._status = Repeated(patience, patience.heartbeat_s)
         self._said: tuple[str, int] | None = None
         self._window = Window(patience)
+        self._is_outbox_told = False
+        self._left = 0
         self._hearers: dict[str, Callable[[bytes], None]] = {
             name_down(party.device, "deployment", party.shards): party.offer,
             name_down(party.device, "stored", party.shards): self._take_stored,
@@ -90,7 +94,7 @@ class Conversation:
         try:
             return self._party.outbox.read_batch(1) is not None
         except DeviceError as error:
-            log.warning("the outbox cannot be read: %s", error)
+            self._tell_outbox(error)
             return False
 
     def handle(self, happening: Happening) -> None:
@@ -111,7 +115,12 @@ class Conversation:
         try:
             self._say_records(now_s)
         except DeviceError as error:
-            log.warning("telemetry is not sent for now: %s", error)
+            self._tell_outbox(error)
+
+    def _tell_outbox(self, error: DeviceError) -> None:
+        if not self._is_outbox_told:
+            self._is_outbox_told = True
+            log.warning("the outbox cannot be used, and telemetry waits: %s", error)
 
     def _say_status(self, now_s: float) -> None:
         status = self._party.describe()
@@ -133,10 +142,18 @@ class Conversation:
             self._hand_on(arrived)
         except (WireError, InputError) as error:
             self._complaints.add(error, time.monotonic())
+            self._link.acknowledge(arrived)
         except DeviceError as error:
-            log.warning("a message is left to the broker for now: %s", error)
-            return
-        self._link.acknowledge(arrived)
+            self._leave(error)
+        else:
+            self._link.acknowledge(arrived)
+
+    def _leave(self, error: DeviceError) -> None:
+        """Leave a message with the broker, which repeats it at the next connection, and says nothing more once it keeps too many."""
+        self._left += 1
+        log.warning("a message is left to the broker for now: %s", error)
+        if self._left > MAX_LEFT:
+            raise TransferError(self._party.device, f"{self._left} messages could not be taken, and are asked for again") from error
 
     def _hand_on(self, arrived: Arrived) -> None:
         hearer = self._hearers.get(arrived.topic)
@@ -149,10 +166,14 @@ class Conversation:
     def _take_stored(self, payload: bytes) -> None:
         """Forget what the server has, and stop saying what it knows."""
         stored = Stored.decode(payload, "stored")
-        self._party.outbox.acknowledge(stored.epoch, stored.up_to)
-        self._window.stored(stored.epoch, stored.up_to)
         now_s = time.monotonic()
         if stored.inventory == digest_bytes(self._inventory_bytes):
             self._inventory.answered(now_s)
         if self._said is not None and stored.epoch == self._said[0] and stored.status_revision >= self._said[1]:
             self._status.answered(now_s)
+        try:
+            self._party.outbox.acknowledge(stored.epoch, stored.up_to)
+            self._window.stored(stored.epoch, stored.up_to)
+        except DeviceError as error:
+            # What is not forgotten now is sent once more, and answered once more.
+            self._tell_outbox(error)

@@ -148,6 +148,28 @@ def test_what_is_not_answered_is_said_again(broker, server, outbox):
     assert [record.sequence for record in server.records] == list(range(1, 3001))
 
 
+def test_a_quiet_device_is_heard_of(broker, server, outbox):
+    """The status is repeated from time to time though it was answered, so that nobody takes an idle device for an absent one."""
+    device = Device(outbox, broker.address, patience=Patience(heartbeat_s=0.1))
+    with device.running():
+        server.wait(lambda one: len(one.statuses) >= 4)
+    assert {status.revision for status in server.statuses if status.online} == {1}
+
+
+def test_an_outbox_that_cannot_be_read_is_said_once(broker, server, tmp_path, caplog):
+    """Status and inventory go their way while the disk is out of order, and records follow when it is back."""
+    place = tmp_path / "state"
+    place.write_text("a file where the directory should be")
+    with Outbox(place / "outbox.db", 1 << 20) as outbox:
+        device = Device(outbox, broker.address, patience=Patience(heartbeat_s=0.02))
+        with device.running():
+            server.wait(lambda one: len(one.statuses) >= 5)
+            place.unlink()
+            device.measure()
+            server.wait(lambda one: len(one.records) == 1)
+    assert sum("telemetry waits" in record.message for record in caplog.records) == 1
+
+
 def test_a_broker_that_is_killed_costs_nothing(broker, server, outbox):
     """Records are made while the broker is killed and started three times, and each is stored once."""
     device = Device(outbox, broker.address)
@@ -199,6 +221,20 @@ def test_a_message_that_was_not_kept_comes_again(broker, server, outbox, version
     device.is_disk_full = False
     with device.running():
         device.wait(lambda one: one.offered == [b"first", b"second"])
+
+
+def test_a_full_disk_does_not_silence_the_broker(broker, server, outbox):
+    """However many messages could not be kept, what comes when there is room again is heard."""
+    device = Device(outbox, broker.address, is_disk_full=True)
+    with device.running():
+        server.wait(lambda one: one.statuses)
+        for number in range(50):
+            server.tell("deployment", str(number).encode())
+        server.wait(lambda one: [status.online for status in one.statuses].count(False) >= 2)
+        device.is_disk_full = False
+        server.tell("deployment", b"last")
+        device.wait(lambda one: b"last" in one.offered)
+        device.wait(lambda one: set(one.offered) == {b"last", *(str(number).encode() for number in range(50))})
 
 
 def test_messages_that_cannot_be_used_are_told_once(broker, server, outbox):
