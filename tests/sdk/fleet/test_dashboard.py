@@ -277,11 +277,11 @@ def test_the_page_outlives_the_server(process, open_page):
     """While the server is away the page says so and keeps what it knew; when it is back the page goes on by itself."""
     page = open_page(process.start(), faultless=False)
     wait_for(page, "#link", "live")
-    wait_for(page, "#event-list", "the server is up")
+    wait_for(page, "#event-list", "the server starts")
     page.evaluate("window.mark = 'the same page'")
     process.stop()
     wait_for(page, "#link", "The server does not answer. What is shown is of")
-    wait_for(page, "#event-list", "the server is up")
+    wait_for(page, "#event-list", "the server starts")
     process.start()
     wait_for(page, "#link", "live")
     wait_for(page, "#event-list", "the server stops")
