@@ -1,14 +1,21 @@
 """The code in the documentation runs as it stands."""
 
+import json
+import os
 import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+from edgekit import FleetClient
+from edgekit.fleet.mosquitto import find_installed
 
 ROOT = Path(__file__).parents[2]
 DEADLINE_S = 60
@@ -41,6 +48,42 @@ def serving(bundle: Path) -> Iterator[str]:
             agent.terminate()
 
 
+@contextmanager
+def started(place: Path, *words: str) -> Iterator[dict[str, Any]]:
+    """A command of edgekit in the background: the JSON with which it says that it is up."""
+    with subprocess.Popen([sys.executable, "-m", *words, "--json"], cwd=place, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        try:
+            yield json.loads(process.stdout.readline())
+        finally:
+            process.terminate()
+
+
+@contextmanager
+def first_fleet(place: Path) -> Iterator[str]:
+    """A fleet as the page on the first one makes it, with the device of its agent.toml and digits@1.0.0: the server's address."""
+    keys = {**os.environ, "EDGEKIT_KEYS": str(place / "keys")}
+    for words in ("keys new", "release publish digits-bundle --version 1.0.0 --to releases", "fleet init my-fleet --releases releases"):
+        subprocess.run([sys.executable, "-m", "edgekit", *words.split()], cwd=place, env=keys, check=True, capture_output=True)
+    listening = ["--http", "127.0.0.1:0", "--mqtt", "127.0.0.1:0"]
+    with started(place, "edgekit", "fleet", "up", "my-fleet", *listening) as server, FleetClient(server["http"]) as fleet:
+        (page,) = find_blocks("docs/getting-started/first-fleet.md", "toml")
+        here = {"/var/lib/edgekit": "device", "/etc/edgekit/root.json": "releases/metadata/1.root.json"}
+        for written, meant in (here | {"mqtt://127.0.0.1:1883": server["mqtt"], "http://127.0.0.1:8420": server["http"]}).items():
+            page = page.replace(written, meant)
+        (place / "agent.toml").write_text(page + '\n[api]\nhttp = "127.0.0.1:0"\n')
+        with started(place, "edgekit_agent", "run", "--config", "agent.toml"):
+            wait_until(lambda: any(one.device.inventory_digest for one in fleet.list_devices()))
+            yield server["http"]
+
+
+def wait_until(is_true: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + DEADLINE_S
+    while not is_true():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
 def run(code: str, place: Path) -> str:
     done = subprocess.run([sys.executable, "-c", code], cwd=place, capture_output=True, text=True, check=False, timeout=DEADLINE_S)
     assert done.returncode == 0, done.stderr
@@ -60,6 +103,16 @@ def test_requests_of_the_guide(place: Path) -> None:
         with_json, with_bytes = (run(code, place) for code in blocks)
     assert "logits" in with_json
     assert re.fullmatch(r"\d\n", with_bytes)
+
+
+def test_the_guides_to_the_fleet(place: Path) -> None:
+    """A device with the agent.toml of the first fleet joins it, and the code of the guides to rollouts and telemetry is answered."""
+    if find_installed() is None:
+        pytest.skip("Mosquitto is not installed: apt-get install mosquitto")
+    with first_fleet(place) as address:
+        pages = ("docs/guides/rollouts.md", "docs/guides/telemetry.md")
+        plan, _ = (run(find_blocks(page, "python")[0].replace("http://127.0.0.1:8420", address), place) for page in pages)
+    assert plan == "1 ['roof-1']\n100% []\n"
 
 
 @pytest.mark.parametrize("page", sorted(str(path.relative_to(ROOT)) for path in [ROOT / "README.md", *ROOT.glob("docs/**/*.md")]))

@@ -44,7 +44,7 @@ function nameParts(found, split) {
 // Plotly takes a little HTML in its texts, and names come from devices.
 const plain = (text) => text.replace(/[&<>]/g, (sign) => ({ "&": "&amp;", "<": "&lt;", ">": "&gt;" })[sign]);
 
-const column = (name, y, colour) => ({ type: "bar", name: plain(name), y, marker: { color: colour }, hovertemplate: "%{y:.3~s}/s" });
+const column = (name, y, colour) => ({ type: "bar", name: plain(name), y, marker: { color: colour, opacity: 0.8 }, hovertemplate: "%{y:.3~s}/s" });
 const line = (name, y, colour) => ({ type: "scatter", mode: "lines", name, y, line: { color: colour, width: 1.8 }, connectgaps: false, hovertemplate: "%{y:.3~f} ms" });
 const bars = (name, y, colour) => ({ type: "bar", name, y, marker: { color: colour }, hovertemplate: "%{y}" });
 
@@ -57,7 +57,7 @@ function layOut(title) {
     margin: { l: 56, r: 12, t: 8, b: 32 },
     hovermode: "x unified",
     showlegend: true,
-    legend: { orientation: "h", x: 0, y: 1.02, yanchor: "bottom", bgcolor: "rgba(0,0,0,0)" },
+    legend: { orientation: "h", x: 0, y: 1.02, yanchor: "bottom", traceorder: "normal", bgcolor: "rgba(0,0,0,0)" },
     font: { family: "system-ui, -apple-system, 'Segoe UI', Roboto, 'DejaVu Sans', sans-serif", size: 12, color: INK },
     paper_bgcolor: "#ffffff",
     plot_bgcolor: "#ffffff",
