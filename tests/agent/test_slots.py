@@ -39,6 +39,43 @@ def test_activating_keeps_the_previous_release():
     assert slots.held == (TWO, ONE)
 
 
+def test_a_trial_is_committed_or_dropped():
+    """Committed, it is active, and what was active the previous one; dropped, nothing else has changed; without one, nothing has."""
+    trying = ModelSlots(active=ONE, trial=TWO)
+    assert trying.commit() == ModelSlots(active=TWO, previous=ONE)
+    assert trying.drop() == ModelSlots(active=ONE)
+    assert ModelSlots(trial=TWO).commit() == ModelSlots(active=TWO)
+    assert ModelSlots(active=ONE, previous=TWO).commit() == ModelSlots(active=ONE, previous=TWO)
+    assert ModelSlots(active=ONE).activate(None) == ModelSlots(previous=ONE)
+
+
+def test_what_is_held_is_found_by_its_digest():
+    """In whatever slot it is, and in the variant that is asked for."""
+    slots = ModelSlots(active=ONE, previous=TWO)
+    assert slots.find_held(TWO.digest, None) == TWO
+    assert slots.find_held(TWO.digest, "onnx-fp32") == TWO
+    assert slots.find_held(TWO.digest, "onnx-int8") is None
+    assert slots.find_held(digest_bytes(b"other"), None) is None
+
+
+def test_the_trial_slot_is_on_the_disk(store, make_bundle):
+    """A release on trial is kept beside the active one, and so are the files of both; then either stays."""
+    first = adopt(store, make_bundle("one", seed=1), "digits@1.0.0")
+    with store.locking():
+        second = store.adopt_trial(open_bundle(make_bundle("two", seed=2)), "digits@2.0.0")
+        store.clean()
+        assert store.read_slots("digits") == ModelSlots(active=first, trial=second)
+        store.open_release(second)
+        store.drop_trial("digits")
+        store.try_again("digits", second)
+        store.commit_trial("digits")
+        assert store.read_slots("digits") == ModelSlots(active=second, previous=first)
+        store.deactivate("digits")
+        store.clean()
+    assert store.read_slots("digits") == ModelSlots(previous=second)
+    assert len(list((store.root / "releases").iterdir())) == 1
+
+
 def test_an_adopted_release_can_be_opened(store, make_bundle):
     """What was adopted opens verified, and the slots on the disk name it."""
     installed = adopt(store, make_bundle(), "digits@1.0.0")

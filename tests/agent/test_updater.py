@@ -776,6 +776,47 @@ def test_a_full_disk_stops_nothing_that_serves(hold, fleet, samples, monkeypatch
     device.wait_until(State.COMMITTED, "third")
 
 
+class Hanging:
+    """An ONNX session that waits at a gate before each run."""
+
+    def __init__(self, session, gate: Gate) -> None:
+        self._session, self._gate = session, gate
+        self.inputs, self.outputs, self.close = session.inputs, session.outputs, session.close
+
+    def run(self, inputs):
+        self._gate.pass_through()
+        return self._session.run(inputs)
+
+
+def test_a_release_that_hangs_is_rolled_back(start, fleet, gate, samples, monkeypatch):
+    """A request that does not end in time takes the release back, and those that follow are answered by the one before it."""
+    monkeypatch.setattr(stepping_module, "HANG_S", 0.05)
+    opened = []
+
+    class Runtime(OnnxRuntime):
+        def open(self, path, threads):
+            opened.append(path)
+            session = super().open(path, threads)
+            return Hanging(session, gate) if len(opened) > 2 else session
+
+    fleet.publish("1.0.0")
+    fleet.publish("2.0.0")
+    device = start(machine=Machine(Hardware(machine="test", arch="x86_64"), {"onnxruntime": Runtime()}))
+    commit(device, fleet, 1, "1.0.0")
+    opened.extend([None] * (2 - len(opened)))
+    device.obey(fleet.order(2, "2.0.0", "hangs", trial=LONG))
+    device.wait_for(lambda: device.infer(samples[:1])[0] == "2.0.0")
+    gate.close()
+    asking = threading.Thread(target=device.infer, args=(samples[:1],))
+    asking.start()
+    assert gate.came.wait(20)
+    device.wait_for(lambda: device.serving.find_model("digits").version == "1.0.0")
+    assert device.infer(samples[:1])[0] == "1.0.0"
+    gate.opened.set()
+    asking.join(20)
+    assert "a request has been running" in device.wait_until(State.ROLLED_BACK).reason
+
+
 def test_a_runtime_with_a_fault_of_its_own_fails_the_deployment(start, fleet, samples):
     """Whatever a runtime raises while it loads, the deployment ends with it as its reason."""
 
