@@ -5,6 +5,7 @@ Serving goes on whatever happens here: what cannot be kept is counted, said once
 
 import logging
 import threading
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 
 from edgekit.arrays import Array
@@ -36,9 +37,10 @@ class Recorder:
         self._interval_s = interval_s
         self._vitals = vitals
         self._clock = clock or Clock()
-        self._sampler = Sampler()
         self._lock = threading.Lock()
-        self._tallies: dict[_Key, Tally] = {}
+        self._tallies: defaultdict[_Key, Tally] = defaultdict(Tally)
+        # One for each release and interval, so that a busy model leaves none without a sample.
+        self._samplers: defaultdict[_Key, Sampler] = defaultdict(Sampler)
         self._dropped = 0
         self._has_failed = False
         self._made = 0
@@ -54,20 +56,15 @@ class Recorder:
     ) -> None:
         """Count a request, in a few microseconds."""
         try:
-            seen = self._sampler.look(inputs, outputs, info.outputs)
+            key = _key_of(info)
+            seen = self._samplers[key].look(inputs, outputs, info.outputs)
             with self._lock:
-                self._find_tally(_key_of(info)).add(latency_ms, outcome, seen)
+                self._tallies[key].add(latency_ms, outcome, seen)
         except Exception:
             # The caller has its answer, and must get it; one line tells as much as a thousand.
             if not self._has_failed:
                 log.exception("a request to %s was not recorded, and others may not be", info.name)
             self._has_failed = True
-
-    def _find_tally(self, key: _Key) -> Tally:
-        tally = self._tallies.get(key)
-        if tally is None:
-            tally = self._tallies[key] = Tally()
-        return tally
 
     def on_event(self, kind: str, model: str, text: str) -> None:
         """Keep an event, on the disk for good once this returns, unless the disk is full."""
@@ -89,9 +86,9 @@ class Recorder:
     def flush(self, live: Sequence[ModelInfo] = ()) -> None:
         """Make a record of each release that was asked since the last call, and now and then one of those that are *live* and were not."""
         with self._lock:
-            tallies, self._tallies = self._tallies, {}
-        if self._made % IDLE_EVERY == 0:
-            tallies = {_key_of(info): Tally() for info in live} | tallies
+            asked, self._tallies, self._samplers = self._tallies, defaultdict(Tally), defaultdict(Sampler)
+        idle = {_key_of(info): Tally() for info in live} if self._made % IDLE_EVERY == 0 else {}
+        tallies = {**idle, **asked}
         self._made += 1
         began_s, began_ms = self._began_s, self._began_ms
         self._began_s, self._began_ms = self._clock.monotonic(), self._clock.read_ms()

@@ -77,6 +77,16 @@ def test_each_release_has_its_own_record(outbox, recorder, make_live):
     assert [(one.release, one.requests) for one in read(outbox)] == [("adder@1.0.0", 3), ("adder@1.1.0", 2)]
 
 
+def test_each_record_has_a_sample_of_its_own(outbox, recorder, make_live):
+    """However fast intervals and models follow one another, each record knows the mean of its inputs."""
+    for _ in range(3):
+        for name in ("adder", "other"):
+            for _ in range(2):
+                recorder.on_request(make_live(name=name).info, 1.0, Outcome.ANSWERED, {"x": np.full(4, 2.0)}, None)
+        recorder.flush()
+    assert [one.input_mean for one in read(outbox)] == [2.0] * 6
+
+
 def test_nothing_is_counted_twice(outbox, recorder, make_live):
     """An interval starts from nothing, where the last one ended."""
     info = make_live().info
