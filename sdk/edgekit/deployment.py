@@ -107,7 +107,8 @@ class TransitionError(EdgekitError):
 class TrialTerms(Record, frozen=True, kw_only=True):
     """When a trial has seen enough: *min_requests* answered and *min_s* seconds passed, and at *max_s* at the latest.
 
-    More than *max_error_rate* of the requests failing, or a p95 above *max_slowdown* times the previous release's, is bad.
+    More than *max_error_rate* of the requests failing, or a p95 above *max_slowdown* times the previous release's, is bad; a p95
+    is of MIN_TIMED requests at least.
     """
 
     min_requests: Annotated[int, Meta(ge=0, le=10_000_000)] = 100
@@ -204,6 +205,8 @@ class Verdict(enum.Enum):
 
 #: Failures before a rate says anything: a single one may be the caller's luck.
 MIN_FAILURES = 3
+#: Requests before a p95 says anything: of 40, two that had to wait for the processor decide it.
+MIN_TIMED = 100
 
 
 def judge_trial(terms: TrialTerms, evidence: Evidence, elapsed_s: float) -> tuple[Verdict, str]:
@@ -224,6 +227,6 @@ def judge_trial(terms: TrialTerms, evidence: Evidence, elapsed_s: float) -> tupl
 
 
 def _is_slower(terms: TrialTerms, evidence: Evidence) -> bool:
-    if evidence.p95_ms is None or not evidence.previous_p95_ms:
+    if evidence.requests < MIN_TIMED or evidence.p95_ms is None or not evidence.previous_p95_ms:
         return False
     return evidence.p95_ms > terms.max_slowdown * evidence.previous_p95_ms

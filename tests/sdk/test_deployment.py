@@ -144,6 +144,14 @@ def test_a_release_that_is_much_slower_is_bad(p95: float | None, previous: float
     assert judge_trial(TERMS, Evidence(requests=100, p95_ms=p95, previous_p95_ms=previous), 60)[0] is verdict
 
 
+def test_a_few_slow_requests_say_nothing_of_a_release() -> None:
+    """A trial that is over before a p95 means anything judges by failures alone."""
+    terms = TrialTerms(min_requests=30, min_s=0, max_s=60)
+    slow = {"p95_ms": 50.1, "previous_p95_ms": 10.0}
+    assert judge_trial(terms, Evidence(requests=99, **slow), 1)[0] is Verdict.GOOD
+    assert judge_trial(terms, Evidence(requests=100, **slow), 1)[0] is Verdict.BAD
+
+
 def test_terms_without_requests_need_none() -> None:
     """A release that was good before goes back to being committed at once."""
     assert judge_trial(TrialTerms(min_requests=0, min_s=0, max_s=0), Evidence(), 0.0)[0] is Verdict.GOOD
