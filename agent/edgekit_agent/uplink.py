@@ -85,7 +85,7 @@ class Uplink:
     def _tell_absence(self, error: TransferError) -> None:
         if not self._is_absence_told:
             self._is_absence_told = True
-            log.warning("%s; what is measured is kept, and it is tried again", error)
+            log.warning("%s What is measured is kept, and it is tried again.", error)
 
     def _begin(self, conversation: Conversation, link: BrokerLink) -> None:
         """Wait for the broker's word; where it has none, the next connection tries another version of the protocol, if it may."""
