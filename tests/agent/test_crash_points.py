@@ -123,4 +123,4 @@ def test_a_crash_before_any_change_to_the_disk_is_survived(tmp_path, fleet, mach
     command = [sys.executable, "-c", SWEEP, store.root, fleet.repository, tmp_path / "samples.npy", tmp_path / "answers.npy"]
     run = subprocess.run(list(map(str, command)), check=False, capture_output=True, text=True, timeout=300)
     assert run.returncode == 0, run.stderr
-    assert int(run.stdout) > 30
+    assert int(run.stdout) > 20
