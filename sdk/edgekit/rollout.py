@@ -107,8 +107,8 @@ class Rollout(Record, frozen=True, kw_only=True):
     """One release on its way to the devices that *select* names. *phase* is the index of the one it is in.
 
     *error_threshold* is the share of the devices that were given the release on which it may go wrong. It is of those given,
-    not of those that have ended, since failures end sooner than successes; in a phase of one device of each class, or of one
-    device, none may. The *id* leaves room for the ending that the deployments of a rollback get.
+    not of those that have ended, since failures end sooner than successes; while only one device, or one of each class, has it,
+    none may. The *id* leaves room for the ending that the deployments of a rollback get.
     """
 
     id: Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,57}\Z")]
@@ -216,12 +216,17 @@ def find_fault(rollout: Rollout, standings: Iterable[Standing]) -> str | None:
         return None
     share = len(bad) / len(given)
     first = f"{bad[0].device}: {bad[0].reason}" if bad[0].reason else bad[0].device
-    phase = rollout.phases[rollout.phase]
-    if phase.canary or phase.devices == 1:
+    if _is_strict(rollout):
+        phase = rollout.phases[rollout.phase]
         return f"it went wrong on {len(bad)} of {len(given)} devices in the phase '{phase}', in which none may ({first})"
     if share > rollout.error_threshold:
         return f"it went wrong on {len(bad)} of {len(given)} devices ({share:.1%}), and {rollout.error_threshold:.1%} is the most ({first})"
     return f"it went wrong on every device that was given it ({first})" if share == 1 else None
+
+
+def _is_strict(rollout: Rollout) -> bool:
+    """Whether only canaries have it yet. After a wider phase, what went wrong there and was let pass stays so."""
+    return all(phase.canary or phase.devices == 1 for phase in rollout.phases[: rollout.phase + 1])
 
 
 def find_due(rollout: Rollout, standings: Sequence[Standing], now_ms: int) -> tuple[str, ...]:
@@ -263,14 +268,15 @@ def _take_share(share: float, count: int) -> int:
 def is_phase_done(rollout: Rollout, standings: Sequence[Standing], now_ms: int) -> bool:
     """Whether every present device that was given the release has ended, and it was proved.
 
-    Proof is one device that committed it; in a canary phase one of each class, since each class runs variants of its own.
+    Proof is one device that committed it; in a canary phase one of each class, since each class runs variants of its own. A
+    class on which it only went wrong has been judged by the error threshold.
     """
     counted = [one for one in standings if _counts(one, now_ms)]
     if any(one.state not in SETTLED for one in counted):
         return False
     proved = {one.device_class for one in counted if one.state is State.COMMITTED}
     if rollout.phases[rollout.phase].canary:
-        return bool(counted) and proved == {one.device_class for one in counted}
+        return bool(proved) and proved == {one.device_class for one in counted if one.state not in BAD}
     return bool(proved)
 
 

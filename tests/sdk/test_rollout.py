@@ -310,6 +310,14 @@ def test_the_error_threshold_is_the_most_that_may_go_wrong(good: int, bad: int, 
     assert (fault is not None) is stops
 
 
+def test_a_failure_that_was_let_pass_stays_so_in_a_narrow_phase_after_it() -> None:
+    """Entering a canary phase late neither aborts for it nor waits for a class on which it only went wrong."""
+    other = Standing(device="p0", device_class="pi", seen_ms=NOW, state=State.FAILED)
+    rollout = make_rollout("4,canary,100%", error_threshold=0.3)
+    decision = next_decision(rollout, [*make_standings(State.COMMITTED, State.COMMITTED, State.COMMITTED), other], NOW)
+    assert decision.rollout.state is RolloutState.FINISHED
+
+
 def test_superseded_devices_neither_block_nor_count() -> None:
     """A device that something newer was given is nobody's proof and nobody's failure, and its place goes to another."""
     assert find_due(make_rollout("1,100%"), make_standings(State.SUPERSEDED, None), NOW) == ("d1",)
