@@ -1,7 +1,7 @@
 """Claims about one release on one device: the table, its deadlines, and what a trial's evidence says."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
@@ -22,6 +22,8 @@ from edgekit.deployment import (
     judge_trial,
 )
 
+#: A busy machine makes no claim untrue.
+unhurried = settings(deadline=None)
 NOW = 1_800_000_000_000
 DEPLOYMENT = Deployment(id="r1", model="digits", release="digits@1.1.0", digest="sha256:" + "0" * 64, counter=1, since_ms=NOW)
 TERMS = TrialTerms(min_requests=100, min_s=60, max_s=3600, max_error_rate=0.01, max_slowdown=5)
@@ -167,12 +169,14 @@ ALL_TERMS = st.builds(
 )
 
 
+@unhurried
 @given(ALL_TERMS, EVIDENCE)
 def test_every_trial_ends(terms: TrialTerms, evidence: Evidence) -> None:
     """At max_s there is always a verdict."""
     assert judge_trial(terms, evidence, terms.max_s)[0] is not Verdict.WAIT
 
 
+@unhurried
 @given(ALL_TERMS, EVIDENCE, st.floats(0, 2000))
 def test_one_failure_more_makes_nothing_better(terms: TrialTerms, evidence: Evidence, elapsed_s: float) -> None:
     """What is bad stays bad when another request fails."""
@@ -181,6 +185,7 @@ def test_one_failure_more_makes_nothing_better(terms: TrialTerms, evidence: Evid
         assert judge_trial(terms, worse, elapsed_s)[0] is Verdict.BAD
 
 
+@unhurried
 @given(ALL_TERMS, EVIDENCE, st.floats(0, 2000))
 def test_good_means_within_the_terms(terms: TrialTerms, evidence: Evidence, elapsed_s: float) -> None:
     """Nothing is called good with too few requests, too early, or with too many failures."""

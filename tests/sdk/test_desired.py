@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 from securesystemslib.dsse import Envelope
@@ -26,6 +26,8 @@ from edgekit.desired import (
 )
 from edgekit.errors import TrustError, WireError
 
+#: A busy machine makes no claim untrue.
+unhurried = settings(deadline=None)
 NOW = 1_800_000_000_000
 DIRECTOR, STRANGER = CryptoSigner.generate_ed25519(), CryptoSigner.generate_ed25519()
 KEYS = [DIRECTOR.public_key]
@@ -159,6 +161,7 @@ def test_the_greatest_state_fits_into_a_message() -> None:
     assert verify(message).models == (long,) * 64
 
 
+@unhurried
 @given(st.binary(max_size=300))
 def test_garbage_is_refused(message: bytes) -> None:
     """Whatever bytes come, the answer is one of two errors."""
@@ -169,6 +172,7 @@ def test_garbage_is_refused(message: bytes) -> None:
 JSON = st.recursive(st.none() | st.booleans() | st.integers() | st.text(max_size=5), lambda children: st.lists(children, max_size=3), max_leaves=5)
 
 
+@unhurried
 @given(st.dictionaries(st.sampled_from(["payload", "payloadType", "signatures", "other"]), JSON))
 def test_envelopes_with_anything_in_them_are_refused(fields: dict[str, Any]) -> None:
     """Fields of any type in the place of the right ones do no harm."""
@@ -176,6 +180,7 @@ def test_envelopes_with_anything_in_them_are_refused(fields: dict[str, Any]) -> 
         verify(change(**fields) if "other" not in fields and fields else json.dumps(fields).encode())
 
 
+@unhurried
 @given(st.integers(0, len(MESSAGE) - 1), st.integers(1, 255))
 def test_a_changed_byte_never_changes_what_is_desired(index: int, flip: int) -> None:
     """One byte that differs is refused, or changes nothing that was signed."""
@@ -185,6 +190,7 @@ def test_a_changed_byte_never_changes_what_is_desired(index: int, flip: int) -> 
         assert verify(bytes(changed)) == DESIRED
 
 
+@unhurried
 @given(st.integers(0, 1 << 50), st.integers(0, 1 << 50))
 def test_counters_only_grow(last: int, now_ms: int) -> None:
     """Above the last one, whatever the clock says, and never below the clock, which a restored server relies on."""

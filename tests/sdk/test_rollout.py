@@ -33,6 +33,8 @@ from edgekit.rollout import (
     roll_back,
 )
 
+#: A busy machine makes no claim untrue.
+unhurried = settings(deadline=None)
 NOW = 1_800_000_000_000
 LONG_AGO = NOW - SEEN_MS - 1
 DIGEST = "sha256:" + "0" * 64
@@ -404,6 +406,7 @@ ROLLOUTS = st.builds(
 )
 
 
+@unhurried
 @given(ROLLOUTS, FLEETS)
 def test_only_present_devices_that_lack_it_are_given_it(rollout: Rollout, fleet: list[Standing]) -> None:
     """Never an absent device, never one that was given it before, never one twice."""
@@ -413,6 +416,7 @@ def test_only_present_devices_that_lack_it_are_given_it(rollout: Rollout, fleet:
     assert len(set(assign)) == len(assign)
 
 
+@unhurried
 @given(ROLLOUTS, FLEETS)
 def test_no_phase_is_exceeded(rollout: Rollout, fleet: list[Standing]) -> None:
     """Whoever is newly given it fits into the phase beside those that hold its places already."""
@@ -431,6 +435,7 @@ def test_no_phase_is_exceeded(rollout: Rollout, fleet: list[Standing]) -> None:
         assert len(held) + len(decision.assign) <= reach
 
 
+@unhurried
 @given(ROLLOUTS, FLEETS)
 def test_deciding_again_asks_for_nothing_more(rollout: Rollout, fleet: list[Standing]) -> None:
     """Once its decision was carried out, the same question has the answer that nothing is to be done."""
@@ -439,6 +444,7 @@ def test_deciding_again_asks_for_nothing_more(rollout: Rollout, fleet: list[Stan
     assert (second.assign, second.roll_back, second.rollout.state, second.rollout.phase) == ((), (), first.rollout.state, first.rollout.phase)
 
 
+@unhurried
 @given(ROLLOUTS, FLEETS)
 def test_what_was_decided_can_be_stored(rollout: Rollout, fleet: list[Standing]) -> None:
     """The rollout after any decision is a record that reads back as itself, and its phase never goes down."""
@@ -447,7 +453,7 @@ def test_what_was_decided_can_be_stored(rollout: Rollout, fleet: list[Standing])
     assert decided.phase >= rollout.phase
 
 
-@settings(max_examples=60)
+@unhurried
 @given(PHASES, FLEETS, st.data())
 def test_every_rollout_among_present_devices_ends(phases: list[Phase], fleet: list[Standing], data: st.DataObject) -> None:
     """If each device commits or fails, a rollout to devices that are all present is finished or aborted, and gives nobody it twice."""
@@ -458,6 +464,7 @@ def test_every_rollout_among_present_devices_ends(phases: list[Phase], fleet: li
     assert sum(map(len, steps)) == len(set().union(*steps))
 
 
+@unhurried
 @given(ROLLOUTS, FLEETS)
 def test_whoever_fails_is_never_given_it_again(rollout: Rollout, fleet: list[Standing]) -> None:
     """A device on which it went wrong is not asked to try once more by the same rollout."""
