@@ -15,6 +15,7 @@ from typing import Any
 
 READY_S, STOP_S = 60, 20
 KEPT = "kept.json"
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Stopped(SystemExit):
@@ -48,7 +49,7 @@ class Stage:
         self.children: list[Child] = []
 
     def __enter__(self) -> "Stage":
-        for number in (signal.SIGTERM, signal.SIGHUP):
+        for number in SIGNALS:
             signal.signal(number, _leave)
         return self
 
@@ -107,6 +108,9 @@ def _find_program(name: str) -> list[str]:
 
 
 def _leave(number: int, _: FrameType | None) -> None:
+    # What ends the children is not to be interrupted.
+    for other in SIGNALS:
+        signal.signal(other, signal.SIG_IGN)
     raise Stopped(f"signal {signal.Signals(number).name} came")
 
 
