@@ -213,7 +213,7 @@ interval_s = 0.5
         return next(iter(self.ledger.list_deployments()), None)
 
     def check(self) -> str:
-        """The active release, as the agent's own status has it; every byte of each slot must be what its digest says. To be asked while it is dead."""
+        """The active release while the agent is dead: its own status must say so, and every byte of each slot be what its digest says."""
         slots = self.store.read_slots("digits")
         for one in slots.held:
             assert self.store.open_release(one).digest == one.digest
