@@ -15,7 +15,9 @@ import pytest
 from msgspec.structs import replace
 
 from edgekit.deployment import Deployment, State
+from edgekit.errors import DeviceError
 from edgekit.files import digest_bytes
+from edgekit.fleet.dashboard import list_pages
 from edgekit.fleet.founding import found_fleet
 from edgekit.fleet.mosquitto import find_installed
 from edgekit.fleet.settings import FleetDirectory, FleetSettings
@@ -24,7 +26,7 @@ from edgekit.fleet.store.devices import set_labels
 from edgekit.fleet.store.rollouts import list_standings, save_rollout
 from edgekit.fleet.store.uploads import SentInventory, store_uploads
 from edgekit.histogram import record_values
-from edgekit.rollout import Phase, Rollout
+from edgekit.rollout import Phase, Rollout, RolloutState
 from edgekit.status import DeviceInventory, DeviceStatus, ModelStatus
 from edgekit.targets import Hardware
 from edgekit.telemetry import Batch, Interval
@@ -206,7 +208,7 @@ def test_a_selection_narrows_the_devices(served, writer, open_page):
 def test_a_running_rollout_is_shown_as_it_goes(served, writer, open_page):
     """Without a reload the page shows a rollout that begins, the states of its devices and why, and that it was aborted."""
     page = open_page(served.running.http)
-    wait_for(page, "#rollout", "No rollout yet")
+    wait_for(page, "#figures", "of 3")
     page.evaluate("window.mark = 'the same page'")
     rollout = Rollout(
         id="r1",
@@ -229,6 +231,32 @@ def test_a_running_rollout_is_shown_as_it_goes(served, writer, open_page):
     wait_for(page, "#rollout .track .stopped", "1 device")
     wait_for(page, "#rollout", "5 of 40 requests failed <b>here</b>")
     assert page.evaluate("window.mark") == "the same page"
+
+
+def test_one_of_many_rollouts_can_be_chosen(served, writer, open_page):
+    """The newest rollout is shown, and another one when its name is clicked."""
+    for name, release in (("old", "faces@1.0.0"), ("new", "faces@2.0.0")):
+        about = {
+            "model": "faces",
+            "release": release,
+            "digest": DIGEST,
+            "created_ms": now_ms(),
+            "select": "site=nowhere",
+            "state": RolloutState.FINISHED,
+        }
+        writer.write(save_rollout, Rollout(id=name, **about), now_ms())
+    page = open_page(served.running.http)
+    page.locator("#rollout-list").get_by_role("button", name="faces@1.0.0").click()
+    wait_for(page, "#rollout .title", "faces@1.0.0")
+    page.locator("#rollout-list").get_by_role("button", name="faces@2.0.0").click()
+    wait_for(page, "#rollout .title", "faces@2.0.0")
+
+
+def test_without_plotly_the_server_says_how_to_get_it(monkeypatch):
+    """Where plotly is not installed, the refusal names it and the command that installs it."""
+    monkeypatch.setattr("edgekit.fleet.dashboard.find_spec", lambda name: None)
+    with pytest.raises(DeviceError, match=re.escape("pip install 'edgekit[fleet]'")):
+        list_pages()
 
 
 def test_the_page_is_held_to_this_server(served):

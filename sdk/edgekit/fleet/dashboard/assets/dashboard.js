@@ -13,7 +13,7 @@ const SOMETIMES_MS = 3000;
 const SELDOM_MS = 15_000;
 
 const at = (id) => document.getElementById(id);
-const known = { health: null, devices: [], everyDevice: [], activity: null, rollouts: [], rollout: null, streams: [], releases: null };
+const known = { health: null, everyDevice: [], activity: null, rollouts: [], shown: null, streams: [], window: null };
 const chosen = { select: "", rollout: null, device: "", model: "", split: "releases", rangeMs: null };
 let skewMs = 0;
 
@@ -72,91 +72,93 @@ function findInterval() {
   return Math.max(1000, ...(known.activity?.models ?? []).map((one) => one.interval_ms));
 }
 
-function findChosenWindow() {
-  const intervalMs = findInterval();
-  chosen.rangeMs ??= intervalMs > 10_000 ? RANGES[2][1] : RANGES[0][1];
-  at("range").value = String(chosen.rangeMs);
-  return findWindow(now(), chosen.rangeMs, intervalMs);
-}
-
 const charts = { note: at("telemetry-note"), requests: at("chart-requests"), latency: at("chart-latency"), errors: at("chart-errors") };
-let windowAsked = null;
 
 function askTelemetry() {
   if (!known.activity) return null;
-  windowAsked = findChosenWindow();
-  return ["telemetry", { device: chosen.device, model: chosen.model, ...windowAsked }];
+  const intervalMs = findInterval();
+  chosen.rangeMs ??= intervalMs > 10_000 ? RANGES[2][1] : RANGES[0][1];
+  at("range").value = String(chosen.rangeMs);
+  known.window = findWindow(now(), chosen.rangeMs, intervalMs);
+  return ["telemetry", { device: chosen.device, model: chosen.model, ...known.window }];
 }
 
-function refuseIn(place) {
-  return (message) => show(place, note(message));
+function takeHealth(health) {
+  known.health = health;
+  skewMs = health.now_ms - Date.now();
+  showFigures();
+  showFoot();
 }
 
-function start() {
-  fill(at("range"), RANGES.map(([text, millis]) => [text, String(millis)]), "");
-  fill(at("split"), [["release", "releases"], ["variant", "variants"]], chosen.split);
+function takeActivity(activity) {
+  const isFirst = known.activity === null;
+  known.activity = activity;
+  showMachines(at("machines"), activity, chosen.device, chosen.model);
+  if (isFirst) asks.charts();
+}
+
+function takeDevices(devices) {
+  if (!chosen.select) takeEveryDevice(devices);
+  showDevices(at("device-list"), devices, known.activity, now());
+}
+
+function takeEveryDevice(devices) {
+  known.everyDevice = devices;
   showChoices();
-
-  poll(link, { where: () => ["health"], everyMs: OFTEN_MS, refuse: refuseIn(at("figures")), show: (health) => {
-    known.health = health;
-    skewMs = health.now_ms - Date.now();
-    showFigures();
-    showFoot();
-  } });
-  poll(link, { where: () => ["activity"], everyMs: OFTEN_MS, refuse: refuseIn(at("machines")), show: (activity) => {
-    known.activity = activity;
-    showMachines(at("machines"), activity, chosen.device, chosen.model);
-  } });
-  poll(link, { where: () => ["devices"], everyMs: SOMETIMES_MS, refuse: refuseIn(at("device-list")), show: (devices) => {
-    known.everyDevice = devices;
-    showChoices();
-  } });
-  const askDevices = poll(link, { where: () => ["devices", { select: chosen.select }], everyMs: OFTEN_MS, refuse: refuseIn(at("device-list")), show: (devices) => {
-    showDevices(at("device-list"), devices, known.activity, now());
-  } });
-  const askRollout = poll(link, { where: () => (known.shown ? [`rollouts/${encodeURIComponent(known.shown)}`] : null), everyMs: OFTEN_MS, refuse: refuseIn(at("rollout")), show: (view) => showRollout(at("rollout"), view, now()) });
-  poll(link, { where: () => ["rollouts", { limit: 50 }], everyMs: OFTEN_MS, refuse: refuseIn(at("rollout-list")), show: (rollouts) => {
-    known.rollouts = rollouts;
-    chooseRollout(askRollout);
-  } });
-  const askCharts = poll(link, { where: askTelemetry, everyMs: SOMETIMES_MS, refuse: refuseIn(charts.note), show: (steps) => drawTelemetry(charts, steps, windowAsked, chosen.split) });
-  poll(link, { where: () => ["releases"], everyMs: SELDOM_MS, refuse: refuseIn(at("release-list")), show: (list) => showReleases(at("release-list"), list, known.everyDevice) });
-  poll(link, { where: () => ["audit"], everyMs: SOMETIMES_MS, refuse: refuseIn(at("audit")), show: (streams) => {
-    known.streams = streams;
-    showAudit(at("audit"), streams);
-  } });
-  poll(link, { where: () => ["events", { limit: 60 }], everyMs: OFTEN_MS, refuse: refuseIn(at("event-list")), show: (events) => showEvents(at("event-list"), events) });
-
-  listen(askDevices, askRollout, askCharts);
 }
 
-function chooseRollout(ask) {
-  const shown = findShown(known.rollouts, chosen.rollout);
-  showRollouts(at("rollout-list"), known.rollouts, shown);
+function takeRollouts(rollouts) {
+  known.rollouts = rollouts;
+  const shown = findShown(rollouts, chosen.rollout);
+  showRollouts(at("rollout-list"), rollouts, shown);
   if (shown === null) showRollout(at("rollout"), null, now());
   if (shown === known.shown) return;
   known.shown = shown;
-  ask();
+  asks.rollout();
 }
 
-function listen(askDevices, askRollout, askCharts) {
-  at("select").addEventListener("input", (event) => {
-    chosen.select = event.target.value.trim();
-    askDevices();
-  });
-  at("rollout-list").addEventListener("click", (event) => {
-    const button = event.target.closest("[data-rollout]");
-    if (!button) return;
-    chosen.rollout = button.dataset.rollout;
-    chooseRollout(askRollout);
-  });
-  for (const [id, take] of [["range", (value) => (chosen.rangeMs = Number(value))], ["device", (value) => (chosen.device = value)], ["model", (value) => (chosen.model = value)], ["split", (value) => (chosen.split = value)]]) {
-    at(id).addEventListener("change", (event) => {
-      take(event.target.value);
-      askCharts();
-    });
-  }
-  document.addEventListener("visibilitychange", () => document.hidden || [askDevices, askRollout, askCharts].forEach((ask) => ask()));
+function takeAudit(streams) {
+  known.streams = streams;
+  showAudit(at("audit"), streams);
 }
 
-start();
+// Everything that is asked: what, how often, where the server's no is shown, and what becomes of its answer.
+// prettier-ignore
+const SOURCES = {
+  health:   { everyMs: OFTEN_MS,     place: "figures",        where: () => ["health"],                              show: takeHealth },
+  activity: { everyMs: OFTEN_MS,     place: "machines",       where: () => ["activity"],                            show: takeActivity },
+  devices:  { everyMs: OFTEN_MS,     place: "device-list",    where: () => ["devices", { select: chosen.select }],  show: takeDevices },
+  every:    { everyMs: SOMETIMES_MS, place: "device-list",    where: () => (chosen.select ? ["devices"] : null),    show: takeEveryDevice },
+  rollouts: { everyMs: OFTEN_MS,     place: "rollout-list",   where: () => ["rollouts", { limit: 50 }],             show: takeRollouts },
+  rollout:  { everyMs: OFTEN_MS,     place: "rollout",        where: () => known.shown && [`rollouts/${encodeURIComponent(known.shown)}`], show: (view) => showRollout(at("rollout"), view, now()) },
+  charts:   { everyMs: SOMETIMES_MS, place: "telemetry-note", where: askTelemetry,                                  show: (steps) => drawTelemetry(charts, steps, known.window, chosen.split) },
+  releases: { everyMs: SELDOM_MS,    place: "release-list",   where: () => ["releases"],                            show: (list) => showReleases(at("release-list"), list, known.everyDevice) },
+  audit:    { everyMs: SOMETIMES_MS, place: "audit",          where: () => ["audit"],                               show: takeAudit },
+  events:   { everyMs: OFTEN_MS,     place: "event-list",     where: () => ["events", { limit: 60 }],               show: (events) => showEvents(at("event-list"), events) },
+};
+
+fill(at("range"), RANGES.map(([text, millis]) => [text, String(millis)]), "");
+fill(at("split"), [["release", "releases"], ["variant", "variants"]], chosen.split);
+showChoices();
+const asks = Object.fromEntries(
+  Object.entries(SOURCES).map(([name, source]) => [name, poll(link, { ...source, refuse: (message) => show(at(source.place), note(message)) })]),
+);
+
+at("select").addEventListener("input", (event) => {
+  chosen.select = event.target.value.trim();
+  asks.devices();
+});
+at("rollout-list").addEventListener("click", (event) => {
+  const button = event.target.closest("[data-rollout]");
+  if (!button) return;
+  chosen.rollout = button.dataset.rollout;
+  takeRollouts(known.rollouts);
+});
+for (const name of ["device", "model", "split", "range"]) {
+  at(name).addEventListener("change", (event) => {
+    if (name === "range") chosen.rangeMs = Number(event.target.value);
+    else chosen[name] = event.target.value;
+    asks.charts();
+  });
+}
+document.addEventListener("visibilitychange", () => document.hidden || Object.values(asks).forEach((ask) => ask()));
