@@ -22,12 +22,12 @@ import pytest
 
 from edgekit import FleetClient
 from edgekit.bundles import MANIFEST
-from edgekit.deployment import Deployment
+from edgekit.deployment import Deployment, TrialTerms
 from edgekit.files import digest_bytes
 from edgekit.fleet.mosquitto import find_installed
 from edgekit.fleet.settings import Running
-from edgekit.fleet.views import AuditView, RolloutView
-from edgekit.rollout import RolloutState
+from edgekit.fleet.views import AuditView, RolloutRequest, RolloutView
+from edgekit.rollout import Phase, RolloutState
 from edgekit_agent.ledger import Ledger
 from edgekit_agent.slots import SlotStore
 
@@ -134,35 +134,39 @@ def measure_memory(pid: int) -> float:
 
 
 class Releases:
-    """A repository with four releases of the digits: two good ones, one permuted and one that gives NaN to some real digits."""
+    """A repository with releases of the digits: three good ones, one permuted and one that gives NaN to some real digits.
 
-    GOOD = ("digits@1.0.0", "digits@1.1.0")
-    PERMUTED, POISONED = "digits@1.2.0", "digits@1.3.0"
+    A device holds two, so that of three good ones in turn it fetches each anew.
+    """
+
+    GOOD = ("digits@1.0.0", "digits@1.1.0", "digits@1.2.0")
+    PERMUTED, POISONED = "digits@2.0.0", "digits@2.1.0"
 
     def __init__(self, root: Path) -> None:
         self.root, self.repository, self.keys = root, root / "releases", root / "keys"
         first = root / "bundle-1.0.0"
         run(*EDGEKIT, "convert", EXAMPLE / "digits.onnx", "-o", first, "--to", "onnx", "--calibration", EXAMPLE / "calibration.npz", "--json")
         run(*EDGEKIT, "keys", "new", self.keys)
-        vary(first, root / "bundle-1.1.0")
-        for kind, version in (("permute", "1.2.0"), ("poison", "1.3.0")):
+        for version in ("1.1.0", "1.2.0"):
+            vary(first, root / f"bundle-{version}", version)
+        for kind, version in (("permute", "2.0.0"), ("poison", "2.1.0")):
             run(sys.executable, EXAMPLE / "tamper.py", kind, first, "-o", root / f"bundle-{version}")
-        for version in ("1.0.0", "1.1.0", "1.2.0", "1.3.0"):
+        for version in ("1.0.0", "1.1.0", "1.2.0", "2.0.0", "2.1.0"):
             bundle = root / f"bundle-{version}"
             run(*EDGEKIT, "release", "publish", bundle, "--version", version, "--to", self.repository, "--keys", self.keys)
 
-    def other_than(self, release: str) -> str:
-        """The good release that is not *release*."""
-        return next(one for one in self.GOOD if one != release)
+    def follow(self, release: str) -> str:
+        """The good release after *release*; after the last one comes the first."""
+        return self.GOOD[(self.GOOD.index(release) + 1) % len(self.GOOD)]
 
 
-def vary(bundle: Path, out: Path) -> None:
+def vary(bundle: Path, out: Path, version: str) -> None:
     """Another release of the same model: the bytes behind each graph are an unknown field, which readers of ONNX pass over."""
     shutil.copytree(bundle, out)
     manifest = json.loads((out / MANIFEST).read_text())
     for variant in manifest["variants"]:
         for entry in variant["files"]:
-            data = (out / entry["path"]).read_bytes() + b"\xfa\x01\x08another."
+            data = (out / entry["path"]).read_bytes() + b"\xfa\x01\x05" + version.encode()
             (out / entry["path"]).write_bytes(data)
             entry.update(digest=digest_bytes(data), length=len(data))
     (out / MANIFEST).write_text(json.dumps(manifest))
@@ -259,6 +263,12 @@ class Fleet(Program):
     def begin(self, release: str, site: str, *options: object) -> str:
         """Start a rollout of *release* to the devices of *site*; its id."""
         return json.loads(self.ask("rollout", "start", release, "--select", f"site={site}", *options, "--json"))["rollout"]["id"]
+
+    def begin_at_once(self, release: str, site: str) -> str:
+        """As begin, but without waiting for a command to end; the golden samples decide, after a second."""
+        trial = TrialTerms(min_requests=0, min_s=1, max_s=3600)
+        asked = RolloutRequest(release=release, select=f"site={site}", phases=(Phase(share=1.0),), trial=trial)
+        return self.client.start_rollout(asked).rollout.id
 
     def control(self, rollout: str, act: str) -> None:
         self.ask("rollout", act, rollout, "--json")

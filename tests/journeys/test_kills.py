@@ -10,34 +10,45 @@ import pytest
 from edgekit.deployment import State
 from edgekit.rollout import RolloutState
 
-#: Over after a moment and without a request, yet long enough to be killed in.
-TRIAL = ("--phases", "100%", "--min-requests", "0", "--min-s", "0.3")
-#: A release is given up at the third crash, and of each deployment there are fewer here.
-KILLS_OF_EACH = 2
 RATE = 30
 
 
 class Storm:
     """Kills agents at moments that a seed decides, and holds what they have against their slots each time."""
 
-    def __init__(self, fleet, devices, seed):
-        self.fleet, self.devices = fleet, devices
+    def __init__(self, fleet, devices, load, seed):
+        self.fleet, self.devices, self.load = fleet, devices, load
         self.kills = 0
         self.states = Counter()
         self._rng = random.Random(seed)
 
-    def strike(self, wait_until, release):
-        """Kill each agent once, from when *release* was asked for on, and start it again."""
-        for device in self.devices:
-            wait_until(lambda: device.deployment.release == release, "it was not asked for")  # noqa: B023
-            time.sleep(self._rng.uniform(0, 0.35))
+    def strike(self, longest_s):
+        """Kill each agent once within *longest_s* seconds, look at what it has left behind, and start it again."""
+        began = time.monotonic()
+        for moment_s, device in sorted(((self._rng.uniform(0, longest_s), device) for device in self.devices), key=lambda pair: pair[0]):
+            time.sleep(max(0.0, began + moment_s - time.monotonic()))
             device.kill()
+        for device in self.devices:
             self.kills += 1
             self.states[device.deployment.state] += 1
             assert device.check() in self.fleet.releases.GOOD
             device.launch()
+
+    def pass_over(self):
+        """Strike while a release arrives, and again: when all answer, or while they are still starting.
+
+        At the third crash a release would be given up.
+        """
+        self.strike(0.35)
+        if self._rng.random() < 0.5:
+            self.see_answers()
+        self.strike(1.0)
+        self.see_answers()
+
+    def see_answers(self):
         for device in self.devices:
             device.wait_ready()
+        assert self.load.wait_for(1, 30)
 
     def strike_server(self):
         """Kill the server now and then, with its broker."""
@@ -53,14 +64,14 @@ class Storm:
 def weather(fleet, loading, wait_until, rounds):
     """Rollouts of one good release and the other, through *rounds* of kills; the storm when it is over."""
     with fleet.adding(2) as (site, devices), loading(devices, RATE) as load:
-        storm = Storm(fleet, devices, os.environ.get("EDGEKIT_SEED", "storm"))
+        storm = Storm(fleet, devices, load, os.environ.get("EDGEKIT_SEED", "storm"))
         release = fleet.releases.GOOD[0]
         for _ in range(rounds):
-            release = fleet.releases.other_than(release)
-            rollout = fleet.begin(release, site, *TRIAL)
-            for _ in range(KILLS_OF_EACH):
-                storm.strike(wait_until, release)
-                storm.strike_server()
+            release = fleet.releases.follow(release)
+            rollout = fleet.begin_at_once(release, site)
+            wait_until(lambda: all(device.deployment.release == release for device in devices), "it is not asked for")  # noqa: B023
+            storm.pass_over()
+            storm.strike_server()
             assert fleet.wait_rollout(rollout, RolloutState.FINISHED, RolloutState.ABORTED).rollout.state is RolloutState.FINISHED
             fleet.wait_served(devices, release)
         assert load.wait_for(10, 30)
@@ -87,9 +98,9 @@ def check_end(fleet, device, release, tally):
 
 
 def test_killed_in_the_middle_of_rollouts_a_fleet_converges(fleet, loading, wait_until):
-    """Sixteen kills of two agents, and a few of the server, in four rollouts: each ends well, and no record is lost."""
-    storm = weather(fleet, loading, wait_until, 4)
-    assert storm.kills == 16
+    """Twenty kills of two agents, and a few of the server, in five rollouts: each ends well, and no record is lost."""
+    storm = weather(fleet, loading, wait_until, 5)
+    assert storm.kills == 20
     # Not all at the same point, or this shows little.
     assert len(storm.states) >= 2
 

@@ -26,7 +26,7 @@ class Site:
 
     @property
     def next_release(self):
-        return self.fleet.releases.other_than(self.release)
+        return self.fleet.releases.follow(self.release)
 
     def begin(self, release, *options):
         return self.fleet.begin(release, self.name, *options)
