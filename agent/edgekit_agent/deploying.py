@@ -14,6 +14,7 @@ from edgekit.desired import DesiredModel
 from edgekit.errors import DeviceError, DigestMismatch, InputError, TransferError, TrustError
 from edgekit.fetching.base import Fetcher
 from edgekit.fetching.locations import choose_fetcher
+from edgekit.fetching.pace import Patience
 from edgekit.files import digest_file
 from edgekit.manifest import Manifest
 from edgekit.parity import prove
@@ -26,6 +27,9 @@ from edgekit_agent.serving import LiveModel, Serving, load_model
 from edgekit_agent.slots import Installed, ModelSlots, SlotStore
 
 log = logging.getLogger(__name__)
+
+#: What hangs is given up soon, and tried again by the updater, which looks in between whether it is still wanted.
+PATIENCE = Patience(connect=5.0, read=10.0, retries=0)
 
 #: Called for each piece that is fetched; raises Interrupted where no more of it is wanted.
 Check = Callable[[], None]
@@ -68,7 +72,7 @@ class Deployer:
 
     def find_director_keys(self) -> list[Key]:
         """The director's public keys, as the release repository names them now; raises as ReleaseClient.read_director_keys does."""
-        return self._open_client(choose_fetcher(self._source.location)).read_director_keys()
+        return self._open_client(choose_fetcher(self._source.location, PATIENCE)).read_director_keys()
 
     def find_active(self, model: str) -> Installed | None:
         """The active release of *model*."""
@@ -117,7 +121,7 @@ class Deployer:
         if held is not None:
             self._slots.try_again(desired.model, held)
             return held, f"{held.variant} was here already"
-        client = self._open_client(WatchedFetcher(choose_fetcher(self._source.location), check))
+        client = self._open_client(WatchedFetcher(choose_fetcher(self._source.location, PATIENCE), check))
         with self._slots.staging() as staging:
             bundle = client.fetch_release(reference, staging, partial(self._choose, desired, staging))
             selection = self._select(desired, bundle.manifest)

@@ -17,8 +17,10 @@ from securesystemslib.signer import CryptoSigner
 
 from edgekit.bundles import open_bundle
 from edgekit.deployment import Deployment, State, TrialTerms
+from edgekit.fetching.pace import Patience
 from edgekit.runtimes.onnx_runtime import OnnxRuntime
 from edgekit.targets import Hardware
+from edgekit_agent import deploying as deploying_module
 from edgekit_agent import orders as orders_module
 from edgekit_agent import stepping as stepping_module
 from edgekit_agent import updater as updater_module
@@ -136,6 +138,15 @@ def start(tmp_path, machine, fleet, faketime):
         yield start
 
 
+def copy_whole(source: Path, destination: Path) -> bool:
+    shutil.rmtree(destination, ignore_errors=True)
+    try:
+        shutil.copytree(source, destination)
+    except shutil.Error:
+        return False
+    return True
+
+
 @pytest.fixture
 def crash(tmp_path, start):
     """Takes what is on the disk of a device at some moment, as SIGKILL leaves it, and starts another device from there."""
@@ -149,7 +160,8 @@ def crash(tmp_path, start):
         @staticmethod
         def copy(device: Device, change=lambda root: None) -> Path:
             left = tmp_path / f"crashed-{next(copies)}"
-            shutil.copytree(device.store.root, left)
+            # What is being tidied away just now may vanish under the copy; then it is made again.
+            device.wait_for(lambda: copy_whole(device.store.root, left))
             change(left)
             return left
 
@@ -467,6 +479,7 @@ class Gate:
         self.came, self.opened = threading.Event(), threading.Event()
         self.opened.set()
         self.ranges = []
+        self.is_silent = False
 
     def close(self) -> None:
         self.came.clear()
@@ -510,9 +523,10 @@ def gated_source(fleet, gate):
             outputfile.write(data[: len(data) // 2])
             data = data[len(data) // 2 :]
             while len(data) > 10_000 and not gate.opened.wait(0.01):
-                outputfile.write(data[:1])
+                sent = 0 if gate.is_silent else 1
+                outputfile.write(data[:sent])
                 outputfile.flush()
-                data = data[1:]
+                data = data[sent:]
                 gate.came.set()
             outputfile.write(data)
 
@@ -617,13 +631,13 @@ def test_what_was_decided_is_carried_out_after_a_crash(hold, crash, samples, sta
     slots = device.store.read_slots("digits")
     release, previous = ("digits@2.0.0", "digits@1.0.0") if state is State.COMMITTED else ("digits@1.0.0", None)
     assert (slots.active.release, slots.previous and slots.previous.release) == (release, previous)
-    assert device.infer(samples[:1])[0] == release.removeprefix("digits@")
     if state is State.SUPERSEDED:
         # It is desired all the same, so it is begun anew.
         device.wait_until(State.TRIAL, "second")
     else:
         assert slots.trial is None
         assert device.deployment.state is state
+        assert device.infer(samples[:1])[0] == release.removeprefix("digits@")
 
 
 @pytest.mark.parametrize("state", HELD)
@@ -699,6 +713,16 @@ def test_a_source_that_is_away_is_tried_again(start, fleet, monkeypatch, tmp_pat
     device.wait_for(lambda: "attempt 2 failed" in device.wait_until(State.DOWNLOADING, "second").reason)
     (tmp_path / "away").rename(blobs)
     device.wait_until(State.COMMITTED, "second")
+
+
+def test_a_source_that_falls_silent_holds_nobody(hold, gate, fleet, monkeypatch):
+    """Where a source sends nothing more, and does not hang up either, a newer message is obeyed all the same."""
+    monkeypatch.setattr(deploying_module, "PATIENCE", Patience(read=0.2, retries=0))
+    gate.is_silent = True
+    device = hold(State.DOWNLOADING)
+    device.obey(fleet.order(3, "1.0.0", "back", trial=NONE))
+    assert device.wait_until(State.COMMITTED, "back").reason == "already active"
+    assert not gate.opened.is_set()
 
 
 def test_a_download_goes_on_where_it_broke_off(hold, crash, gate, gated_source):

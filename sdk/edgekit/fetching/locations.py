@@ -6,6 +6,7 @@ from urllib.parse import unquote, urlsplit
 from edgekit.errors import InputError
 from edgekit.fetching.base import Fetcher
 from edgekit.fetching.directory import DirectoryFetcher
+from edgekit.fetching.pace import Patience
 
 _HTTP = ("http", "https")
 _REMEDY = "Give a directory, or an address such as https://host/path, without ? and #."
@@ -32,14 +33,14 @@ def find_directory(location: str) -> Path | None:
     return None if "://" in location else Path(location)
 
 
-def choose_fetcher(location: str) -> Fetcher:
-    """The adapter for *location*; HTTP is loaded only where it is needed."""
+def choose_fetcher(location: str, patience: Patience | None = None) -> Fetcher:
+    """The adapter for *location*, with so much *patience* over a network; HTTP is loaded only where it is needed."""
     directory = find_directory(location)
     if directory is not None:
         return DirectoryFetcher(directory)
     from edgekit.fetching.http_fetcher import HttpFetcher
 
-    return HttpFetcher()
+    return HttpFetcher(patience)
 
 
 def _check_address(location: str) -> str:
