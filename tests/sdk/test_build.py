@@ -185,7 +185,7 @@ def test_a_file_that_its_runtime_refuses_is_a_failed_conversion(tmp_path: Path, 
     monkeypatch.syspath_prepend(str(package))
     source = make_linear(tmp_path / "linear.onnx", np.random.default_rng(0).normal(size=(6, 5)), "n")
     request = BuildRequest(source=source, destination=tmp_path / "bundle", precisions=("fp32",), formats=("onnx", "garbled"))
-    with pytest.raises(ConversionError, match="--to garbled.*garbled-fp32: what was made of it does not run"):
+    with pytest.raises(ConversionError, match=r"--to garbled.*garbled-fp32: what was made of it does not run"):
         build_bundle(request, quiet)
 
 
