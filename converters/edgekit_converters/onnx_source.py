@@ -6,9 +6,10 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 from edgekit.conversion import SourceModel
-from edgekit.errors import InputError
+from edgekit.errors import DeviceError, InputError
 from edgekit_converters.onnx_files import read_model
 from edgekit_converters.onnx_specs import describe_inputs, describe_outputs
+from edgekit_converters.packages import find_missing
 from edgekit_converters.passes.base import run_passes
 from edgekit_converters.passes.name_dimensions import NameDimensions
 from edgekit_converters.passes.strip_metadata import StripMetadata
@@ -43,7 +44,11 @@ class OnnxSource:
 
         Raises:
             InputError: it is damaged, not ONNX, hostile, or has operators that no runtime here has.
+            DeviceError: onnx, which reads it, is not installed here.
         """
+        missing = find_missing("onnx")
+        if missing is not None:
+            raise DeviceError(path, f"it cannot be read: {missing}")
         model = _drop_constant_inputs(read_model(path))
         if not model.graph.input:
             raise InputError(path, "it has no inputs, so it would always give the same answer", "Export the model with its inputs.")

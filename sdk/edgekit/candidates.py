@@ -12,7 +12,7 @@ from edgekit.artifacts import Artifact
 from edgekit.benchmark import choose_cpu
 from edgekit.build_request import PRECISIONS, BuildRequest, Progress
 from edgekit.conversion import TargetConverter
-from edgekit.errors import ConversionError, DeviceError, GateRefused, ParityError
+from edgekit.errors import ConversionError, DeviceError, GateRefused, InputError, ParityError
 from edgekit.gate import find_drop_fault, find_parity_fault, refuse_all
 from edgekit.manifest import Metric, Skipped, Variant
 from edgekit.measuring import IsolatedSession
@@ -149,8 +149,12 @@ class Workbench:
         prefix = directory.relative_to(self._staging).as_posix()
         artifact = replace(artifact, files=tuple(replace(entry, path=f"{prefix}/{entry.path}") for entry in artifact.files))
         with contextlib.ExitStack() as mine:
-            session = mine.enter_context(self._open_session(artifact))
-            variant = self._judge(artifact, attempt, session)
+            try:
+                session = mine.enter_context(self._open_session(artifact))
+                variant = self._judge(artifact, attempt, session)
+            except InputError as error:
+                # The inputs have gone through the source model before, so it is the file made here that is at fault.
+                raise ConversionError(attempt.id, f"what was made of it does not run: {error.problem}") from error
             fault = None if variant.metric is None else find_drop_fault(variant.metric, self._request.max_drop)
             if variant.metric is not None and fault is not None:
                 findings.missed_bound.append((variant.id, variant.metric))

@@ -38,7 +38,8 @@ def _top_k(outputs: Mapping[str, Array], labels: Array, k: int) -> float:
     if labels.min(initial=0) < 0 or labels.max(initial=0) >= classes:
         wrong = labels[(labels < 0) | (labels >= classes)][0]
         raise InputError("labels", f"there is a label {wrong}, and the model has the classes 0 to {classes - 1}", "Correct the labels.")
-    best = np.argsort(-scores, axis=1, kind="stable")[:, :k]
+    # As floats, since the negative of an unsigned integer is another positive one.
+    best = np.argsort(-scores.astype(np.float64), axis=1, kind="stable")[:, :k]
     return float(np.mean((best == labels[:, None]).any(axis=1)))
 
 

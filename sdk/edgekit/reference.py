@@ -1,5 +1,6 @@
 """The source model with its answers: what every variant is held against."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -16,10 +17,11 @@ from edgekit.golden import GoldenSamples, choose_samples, synthesize_inputs
 from edgekit.measuring import IsolatedSession
 from edgekit.metrics import find_metric
 from edgekit.model_kinds import UNKNOWN_KIND, find_kind
-from edgekit.parity import answer_samples
+from edgekit.parity import answer_samples, find_range
 from edgekit.plugins import SOURCES, find_plugins, load_plugin
 from edgekit.runtimes.registry import find_runtime
 from edgekit.samples import Evaluation, read_evaluation, read_samples
+from edgekit.tensors import TensorSpec
 
 GOLDEN_SAMPLES = 64
 #: Golden samples travel to every device: of larger inputs only half as many are kept.
@@ -27,6 +29,7 @@ GOLDEN_BYTES = 8 << 20
 #: Samples among which the golden ones are chosen.
 POOL = 1024
 SOURCE = "source model"
+_BATCH_REMEDY = "Export it with the batch as the first axis of each input, and with what never changes as a constant."
 
 Origin = Literal["calibration", "evaluation", "synthetic"]
 
@@ -45,8 +48,8 @@ class Reference:
 
     @property
     def ranges(self) -> dict[str, float]:
-        """For each output, the distance from its lowest to its highest golden value."""
-        return {name: float(np.ptp(array)) if array.size else 0.0 for name, array in self.golden.outputs.items()}
+        """For each output, the distance from its lowest to its highest finite golden value."""
+        return {name: find_range(array) for name, array in self.golden.outputs.items()}
 
 
 def find_source(path: Path) -> SourceLoader:
@@ -68,6 +71,7 @@ def consult_source(request: BuildRequest, workspace: Path) -> Reference:
         InputError: the model or the data cannot be used, or the model's answers are too much alike to tell it from another.
     """
     model = find_source(request.source).load(request.source, workspace)
+    check_batch(request.source, model.inputs)
     calibration = None if request.calibration is None else Calibration(read_samples(request.calibration, model.inputs))
     evaluation = None if request.evaluation is None else read_evaluation(request.evaluation, model.inputs)
     with open_source(model) as session:
@@ -78,6 +82,17 @@ def consult_source(request: BuildRequest, workspace: Path) -> Reference:
         metric = request.metric or "top1"
         value = find_metric(metric)(answer_samples(session, evaluation.inputs, SOURCE), evaluation.labels)
     return Reference(model, golden, origin, calibration, evaluation, metric, value)
+
+
+def check_batch(subject: Path, inputs: Sequence[TensorSpec]) -> None:
+    """Refuse inputs that do not all have the samples along their first axis: golden samples could not be matched with answers."""
+    for spec in inputs:
+        if not spec.shape:
+            raise InputError(subject, f"its input {spec} has no axis for samples", _BATCH_REMEDY)
+    # A first axis of one is a batch of one, whatever the others take.
+    sizes = {"any" if isinstance(spec.shape[0], str) else spec.shape[0] for spec in inputs} - {1}
+    if len(sizes) > 1:
+        raise InputError(subject, f"its inputs take different numbers of samples: {'; '.join(map(str, inputs))}", _BATCH_REMEDY)
 
 
 def open_source(model: SourceModel) -> IsolatedSession:

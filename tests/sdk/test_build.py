@@ -166,3 +166,40 @@ def test_a_conversion_that_went_wrong_never_enters_a_bundle(tmp_path: Path) -> N
     made = {path.name for path in (tmp_path / "bundle" / "variants").iterdir()}
     assert "onnx-fp32" in made
     assert "broken-fp32" not in made
+
+
+def test_a_file_that_its_runtime_refuses_is_a_failed_conversion(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a target writes what its own runtime does not load, the format is at fault and not the caller's input."""
+    package = tmp_path / "package"
+    metadata = package / "garbled-1.0.dist-info"
+    metadata.mkdir(parents=True)
+    (metadata / "entry_points.txt").write_text("[edgekit.targets]\ngarbled = garbled_target:Garbled\n")
+    (package / "garbled_target.py").write_text(
+        "from edgekit_converters.onnx_target import OnnxTarget\n"
+        "class Garbled(OnnxTarget):\n"
+        "    def convert(self, source, precision, calibration, directory):\n"
+        "        artifact = super().convert(source, precision, calibration, directory)\n"
+        "        (directory / 'model.onnx').write_bytes(b'garbled')\n"
+        "        return artifact\n"
+    )
+    monkeypatch.syspath_prepend(str(package))
+    source = make_linear(tmp_path / "linear.onnx", np.random.default_rng(0).normal(size=(6, 5)), "n")
+    request = BuildRequest(source=source, destination=tmp_path / "bundle", precisions=("fp32",), formats=("onnx", "garbled"))
+    with pytest.raises(ConversionError, match=r"--to garbled.*garbled-fp32: what was made of it does not run"):
+        build_bundle(request, quiet)
+
+
+def test_answers_of_yes_and_no_are_built(tmp_path: Path) -> None:
+    """A model whose outputs are booleans is judged like any other."""
+    weights = numpy_helper.from_array(np.random.default_rng(0).normal(size=(6, 3)).astype(np.float32), "w")
+    graph = helper.make_graph(
+        [helper.make_node("MatMul", ["x", "w"], ["y"]), helper.make_node("Greater", ["y", "zero"], ["flags"])],
+        "flags",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", 6])],
+        [helper.make_tensor_value_info("flags", TensorProto.BOOL, ["n", 3])],
+        [weights, numpy_helper.from_array(np.float32(0), "zero")],
+    )
+    source = tmp_path / "flags.onnx"
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), source)
+    manifest = build_bundle(BuildRequest(source=source, destination=tmp_path / "bundle", formats=("onnx",)), quiet)
+    assert manifest.variants[0].parity.max_abs == 0.0

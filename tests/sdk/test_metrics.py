@@ -17,6 +17,13 @@ def test_top1_and_top5() -> None:
     assert top5(SCORES, np.array([4, 1, 4])) == 1.0
 
 
+@pytest.mark.parametrize("kind", [np.uint8, np.int8])
+def test_scores_may_be_integers(kind: type) -> None:
+    """A quantised model's scores are compared as numbers: the negative of an unsigned one, and of the lowest, is no number to sort by."""
+    scores = {"scores": np.array([[np.iinfo(kind).min, 1, np.iinfo(kind).max], [0, 3, 2]], kind)}
+    assert top1(scores, np.array([2, 1])) == 1.0
+
+
 @pytest.mark.parametrize("label", [-1, 6])
 def test_labels_out_of_range_are_refused(label: int) -> None:
     """A label that is no class of the model is refused with its value and the range."""

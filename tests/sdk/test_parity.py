@@ -7,7 +7,7 @@ from edgekit.arrays import Array, Arrays
 from edgekit.errors import ConversionError, ParityError
 from edgekit.golden import GoldenSamples
 from edgekit.manifest import Tolerance
-from edgekit.parity import answer_samples, check_parity, check_power, derive_tolerance, measure_parity
+from edgekit.parity import answer_samples, check_parity, check_power, derive_tolerance, find_range, measure_parity
 from edgekit.tensors import TensorSpec
 
 RNG = np.random.default_rng(3)
@@ -91,6 +91,25 @@ def test_a_tolerance_that_tells_nothing_is_refused() -> None:
     check_power(GOLDEN, int8_tolerance(), "v")
     with pytest.raises(ConversionError, match="would pass"):
         check_power(GOLDEN, Tolerance(max_abs=1e3, mean_abs=1e3, top1_agreement=0.1), "v")
+
+
+@pytest.mark.parametrize("value", [np.nan, -np.inf])
+def test_a_source_that_answers_infinity_has_a_usable_tolerance(value: float) -> None:
+    """A variant that masks classes as its source does is sound, and a broken model that answers no number is caught."""
+    masked = np.where(LOGITS < -1, np.float32(value), LOGITS)
+    golden = GoldenSamples(GOLDEN.inputs, {"logits": masked})
+    tolerance = derive_tolerance(measure_parity(golden.outputs, golden.outputs, "v"), golden.outputs, "fp32")
+    check_power(golden, tolerance, "v")
+
+
+@pytest.mark.parametrize(
+    ("array", "distance"),
+    [([1.0, -np.inf, np.nan, 3.0], 2.0), ([True, False], 1.0), ([True, True], 0.0), ([np.nan], 0.0), ([], 0.0), ([-128, 127], 255.0)],
+)
+def test_range_is_that_of_the_finite_values(array: list[float], distance: float) -> None:
+    """The range of an output is found for floats with infinities, for booleans, for integers that would overflow, and for none."""
+    kind = np.int8 if 127 in array else None
+    assert find_range(np.array(array, kind)) == distance
 
 
 @pytest.mark.parametrize(("batch", "sizes"), [("n", [64, 6]), (1, [1] * 70), (32, [32, 32, 32])])

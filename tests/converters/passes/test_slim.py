@@ -73,3 +73,10 @@ def test_model_stays_where_the_result_is_not_valid(make_conv, monkeypatch) -> No
     monkeypatch.setattr(onnxslim, "slim", spoil)
     model = make_conv()
     assert not Slim().run(model).modified
+
+
+def test_an_input_that_nothing_uses_stays(make_conv) -> None:
+    """Callers give every input that the source has, so one that the graph does not look at is still an input."""
+    model = make_conv()
+    model.graph.input.append(helper.make_tensor_value_info("unused", onnx.TensorProto.FLOAT, ["batch", 2]))
+    assert [value.name for value in Slim().run(model).model.graph.input] == ["image", "unused"]
