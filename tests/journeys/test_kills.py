@@ -106,6 +106,7 @@ def test_killed_in_the_middle_of_rollouts_a_fleet_converges(fleet, loading, wait
 
 
 @pytest.mark.heavy
+@pytest.mark.timeout(900)
 def test_killed_a_hundred_times_a_fleet_converges(fleet, loading, wait_until):
     """The same with a hundred kills, which meet the agent in nearly every state."""
     storm = weather(fleet, loading, wait_until, 25)
