@@ -11,7 +11,7 @@ import numpy as np
 from edgekit.arrays import Array
 from edgekit.golden import is_class_row
 from edgekit.histogram import Histogram, find_bucket
-from edgekit.telemetry import Interval
+from edgekit.telemetry import Interval, is_figure
 from edgekit.tensors import TensorSpec
 from edgekit_agent.observing import Outcome
 from edgekit_agent.vitals import Vital
@@ -41,14 +41,14 @@ class Moments(NamedTuple):
     def mean(self) -> float | None:
         """Their mean; None where there are none, or they are too large to be added up."""
         mean = self.total / self.size if self.size else math.nan
-        return mean if math.isfinite(mean) else None
+        return mean if is_figure(mean) else None
 
     @property
     def std(self) -> float | None:
         """Their standard deviation; None as for the mean."""
         mean = self.mean
         variance = self.squares / self.size - mean * mean if mean is not None else math.nan
-        return math.sqrt(max(0.0, variance)) if math.isfinite(variance) else None
+        return math.sqrt(max(0.0, variance)) if is_figure(variance) else None
 
 
 class Seen(NamedTuple):

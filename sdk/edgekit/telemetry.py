@@ -5,7 +5,6 @@ both sides know what that means. On the wire a batch is msgpack, arrays instead 
 defaults), with one byte before it that says whether it is compressed.
 """
 
-import math
 from typing import Annotated, Any
 
 import msgspec
@@ -20,6 +19,8 @@ MAX_WIRE_BYTES = 256 << 10
 MAX_BYTES = 2 << 20
 MAX_RECORDS = 1000
 _PLAIN, _ZSTD = b"\x00", b"\x01"
+#: The largest figure that is taken: far above what anybody measures, and a fleet's sums and squares of such stay finite.
+MAX_FIGURE = 1e100
 #: Below this, compression makes a batch longer.
 _WORTH_COMPRESSING = 200
 
@@ -33,8 +34,13 @@ class _Wire(msgspec.Struct, frozen=True, array_like=True):
     def __post_init__(self) -> None:
         for field in self.__struct_fields__:
             value = getattr(self, field)
-            if isinstance(value, float) and not math.isfinite(value):
-                raise ValueError(f"{field} is not a finite number")
+            if isinstance(value, float) and not is_figure(value):
+                raise ValueError(f"{field} is not a finite number, or above {MAX_FIGURE:g}")
+
+
+def is_figure(value: float) -> bool:
+    """Whether *value* can be told, and added up with those of others: not NaN, not infinite, and not next to it."""
+    return abs(value) <= MAX_FIGURE
 
 
 class Interval(_Wire, frozen=True, array_like=True, tag=1):
@@ -67,6 +73,11 @@ class Interval(_Wire, frozen=True, array_like=True, tag=1):
     cpu_share: float | None = None
     temperature_c: float | None = None
     energy_mj: float | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not is_figure(self.latency_ms.total):
+            raise ValueError(f"the total of latency_ms is above {MAX_FIGURE:g}")
 
 
 class Event(_Wire, frozen=True, array_like=True, tag=2):

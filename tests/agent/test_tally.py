@@ -59,10 +59,11 @@ def test_mean_and_spread_are_those_of_all_values():
     assert interval.input_std == pytest.approx(whole.std(dtype=np.float64), rel=1e-6)
 
 
-def test_values_too_large_to_be_added_up_give_no_mean():
-    """What overflows is unknown, since a record holds no infinity."""
+@pytest.mark.parametrize("value", [1e308, 1e150])
+def test_values_too_large_to_be_added_up_give_no_mean(value):
+    """What overflows, or would where a fleet's are added up, is unknown: a record has no room for it."""
     tally = Tally()
-    tally.add(1.0, Outcome.ANSWERED, look(np.full(10, 1e308)))
+    tally.add(1.0, Outcome.ANSWERED, look(np.full(10, value)))
     interval = tally.fill(EMPTY, UNKNOWN)
     assert (interval.input_mean, interval.input_std) == (None, None)
     assert Moments(2, 2e300, 1e308).std is None

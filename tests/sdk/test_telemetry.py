@@ -9,9 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgekit.errors import WireError
-from edgekit.histogram import record_values
+from edgekit.histogram import Histogram, record_values
 from edgekit.telemetry import (
     MAX_BYTES,
+    MAX_FIGURE,
     MAX_RECORDS,
     MAX_WIRE_BYTES,
     Batch,
@@ -28,7 +29,7 @@ from edgekit.telemetry import (
 
 EPOCH = "0123456789abcdef"
 TEXT = st.text(max_size=30)
-FIGURE = st.none() | st.floats(allow_nan=False, allow_infinity=False)
+FIGURE = st.none() | st.floats(-MAX_FIGURE, MAX_FIGURE)
 LATENCIES = st.lists(st.floats(0, 1e6), max_size=10).map(record_values)
 
 
@@ -147,6 +148,13 @@ def test_a_figure_that_is_no_number_is_refused(field: str) -> None:
     """NaN stands for nothing that was measured: unknown is None."""
     with pytest.raises(ValueError, match=f"{field} is not a finite number"):
         make_interval(**{field: math.nan})
+
+
+@pytest.mark.parametrize("fields", [{"energy_mj": 1.7e308}, {"memory_mb": -1e101}, {"latency_ms": Histogram((), 1, 1.7e308)}])
+def test_a_figure_that_would_spoil_a_sum_is_refused(fields: dict[str, object]) -> None:
+    """One device's number next to infinity would make the sums of its whole fleet overflow."""
+    with pytest.raises(ValueError, match="above 1e\\+100"):
+        make_interval(**fields)
 
 
 def test_an_older_writer_and_a_newer_one_are_both_read() -> None:

@@ -9,8 +9,8 @@ from edgekit.errors import InputError
 from edgekit.fleet.store.leases import Lease
 from edgekit.fleet.store.summaries import MAX_STEPS, Window, summarise_telemetry
 from edgekit.fleet.store.uploads import Upload, store_uploads
-from edgekit.histogram import record_values
-from edgekit.telemetry import Batch, Event, Interval
+from edgekit.histogram import Histogram, record_values
+from edgekit.telemetry import MAX_FIGURE, Batch, Event, Interval
 
 Run = Callable[..., Any]
 
@@ -45,6 +45,13 @@ def test_a_fleet_is_summed_up_step_by_step(read: Run) -> None:
     assert (first.releases, first.variants) == ({"digits@1.0.0": 100, "digits@1.1.0": 900}, {"onnx-int8": 1000})
     assert (first.memory_mb, first.energy_mj, first.temperature_c) == (70.0, 2.0, None)
     assert (second.start_ms, second.requests, second.refused, second.p50_ms) == (5_000, 7, 2, None)
+
+
+def test_the_largest_figures_that_are_taken_can_be_added_up(write: Run, read: Run, lease: Lease) -> None:
+    """A device that tells nonsense spoils its own figures, and keeps nobody from reading those of others."""
+    records = tuple(make_interval(n, 0, energy_mj=MAX_FIGURE, requests=2**53, latency_ms=Histogram((), 2**53, MAX_FIGURE)) for n in range(1, 101))
+    write(store_uploads, [lease], [("roof", Batch(epoch="a" * 16, first_held=1, made=100, records=records))], 5)
+    assert [(one.requests, one.energy_mj) for one in read(summarise_telemetry, Window(0, 1, 1))] == [(100 * 2**53, pytest.approx(100 * MAX_FIGURE))]
 
 
 @pytest.mark.usefixtures("told")
