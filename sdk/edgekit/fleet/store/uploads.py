@@ -11,7 +11,7 @@ from edgekit.errors import WireError
 from edgekit.fleet.store.booking import Book, book_batch
 from edgekit.fleet.store.devices import mark_offline, see_devices, store_inventory
 from edgekit.fleet.store.dialects import insert_or_ignore, upsert
-from edgekit.fleet.store.directives import hasten_directive
+from edgekit.fleet.store.directives import find_counter, hasten_directive
 from edgekit.fleet.store.events import LoggedEvent, append_events
 from edgekit.fleet.store.leases import Lease, check_lease
 from edgekit.fleet.store.rollouts import report_deployment
@@ -22,6 +22,9 @@ from edgekit.telemetry import Batch, Event, Interval, encode_record
 #: The epoch of a device that has not told any: a last will has none, and an inventory neither.
 NO_EPOCH = "0" * 16
 INTERVAL, EVENT = 1, 2
+#: How far ahead of the clock the counter may be of a directive that nobody here remembers, in milliseconds: the clock of a server
+#: that was restored since may have been wrong. Whoever says more would use the counters up, and the device could never be told anything.
+_AHEAD_MS = 10 * 365 * 86_400_000
 #: How long a device that refused what it should have is left alone, in milliseconds.
 _REFUSED_MS = 60_000
 
@@ -37,7 +40,7 @@ Upload: TypeAlias = tuple[str, Batch | DeviceStatus | SentInventory]
 
 
 class Receipt(NamedTuple):
-    """What became of some uploads: what each device is told, which batches were refused and why, and how many records were new or not.
+    """What became of some uploads: what each device is told, which were refused and why, and how many records were new or not.
 
     *reported* are the devices whose status changed something.
     """
@@ -60,6 +63,7 @@ def store_uploads(connection: Connection, held: Iterable[Lease], uploads: Sequen
     """
     for lease in held:
         check_lease(connection, lease)
+    uploads, unbelieved = _sift(connection, uploads, now_ms)
     see_devices(connection, [device for device, body in uploads if not _is_will(body)], now_ms)
     streams = _Streams(connection, uploads, now_ms)
     batches = [(device, body) for device, body in uploads if isinstance(body, Batch)]
@@ -73,7 +77,19 @@ def store_uploads(connection: Connection, held: Iterable[Lease], uploads: Sequen
             store_inventory(connection, body.inventory, body.digest)
     streams.save()
     sent = sum(len(body.records) for _, body in batches)
-    return Receipt(_answer(connection, streams, uploads), refused, stored, sent - stored, frozenset(reported))
+    return Receipt(_answer(connection, streams, uploads), unbelieved + refused, stored, sent - stored, frozenset(reported))
+
+
+def _sift(connection: Connection, uploads: Sequence[Upload], now_ms: int) -> tuple[list[Upload], list[tuple[str, WireError]]]:
+    """The uploads without each status that speaks of a directive which there cannot have been, and of these why not."""
+    believed: list[Upload] = []
+    refused = []
+    for device, body in uploads:
+        if isinstance(body, DeviceStatus) and body.counter > now_ms + _AHEAD_MS and body.counter > find_counter(connection, device):
+            refused.append((device, WireError(f"status of {device}", f"no directive has ever had its counter {body.counter}")))
+        else:
+            believed.append((device, body))
+    return believed, refused
 
 
 def _is_will(body: object) -> bool:

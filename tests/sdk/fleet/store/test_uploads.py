@@ -12,6 +12,7 @@ from sqlalchemy.engine import Connection
 from edgekit.fleet.store.auditing import audit
 from edgekit.fleet.store.database import Store
 from edgekit.fleet.store.devices import find_device, list_devices, read_inventory, read_status
+from edgekit.fleet.store.directives import Directive, save_directive
 from edgekit.fleet.store.events import list_events
 from edgekit.fleet.store.leases import Lease, LeaseLost, acquire_lease
 from edgekit.fleet.store.tables import epochs, telemetry
@@ -117,6 +118,17 @@ def test_a_status_is_kept_and_answered(take: Run, read: Run) -> None:
     receipt = take(make_status(3, counter=9))
     assert receipt.answers == [("roof", Stored(epoch=A, up_to=0, status_revision=3))]
     assert (receipt.reported, read(read_status, "roof").counter) == ({"roof"}, 9)
+
+
+def test_a_counter_that_no_director_gave_is_refused(take: Run, write: Run, read: Run) -> None:
+    """Above it there would be none left to tell the device anything; one that a restored server has forgotten is believed."""
+    forged, now_ms = 2**53 - 1, 1_800_000_000_000
+    receipt = take(make_status(1), make_status(9, epoch=B, counter=forged), now_ms=now_ms)
+    assert [(device, str(forged) in str(error)) for device, error in receipt.refused] == [("roof", True)]
+    assert (read(read_status, "roof").counter, [stored.epoch for _, stored in receipt.answers]) == (0, [A])
+    assert take(make_status(2, counter=now_ms + 1_000_000), now_ms=now_ms).refused == []
+    write(save_directive, Directive(device="roof", counter=forged, message=b"", issued_ms=0, expires_ms=0), 0)
+    assert take(make_status(3, counter=forged), now_ms=now_ms).refused == []
 
 
 def test_an_older_status_never_takes_the_place_of_a_newer(take: Run, read: Run) -> None:
