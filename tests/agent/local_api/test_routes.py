@@ -173,3 +173,19 @@ def test_other_refusals_are_the_servers_fault(serving, monkeypatch):
     monkeypatch.setattr(type(serving), "is_ready", property(broken))
     response = Routes(serving).answer(Request(parser.head, memoryview(b"")))
     assert (response.status, response.pieces) == (500, (b'{"error":"model: it broke."}',))
+
+
+def test_an_answer_says_which_release_gave_it(client, serving, make_live):
+    """During a trial the version is the new release's, or the previous one's where that had to answer; either can be asked for."""
+    flaky = iter([True, False])
+
+    def answer(inputs):
+        if next(flaky):
+            return [inputs[0] + 10]
+        raise RuntimeError("out of luck")
+
+    serving.begin_trial(make_live(version="2.0.0", function=answer))
+    told = [json.loads(client.ask("POST", path, request(1.0))[2]) for path in (INFER, INFER, "/v2/models/adder/versions/1.0.0/infer")]
+    assert [(one["model_version"], one["outputs"][0]["data"]) for one in told] == [("2.0.0", [11.0]), ("1.0.0", [2.0]), ("1.0.0", [2.0])]
+    evidence = serving.find_evidence("adder")
+    assert (evidence.requests, evidence.rescued) == (2, 1)
