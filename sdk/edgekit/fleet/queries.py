@@ -72,7 +72,9 @@ def step_telemetry(connection: Connection, window: Window) -> list[TelemetryStep
 
 
 def audit_streams(connection: Connection, device: str) -> list[AuditView]:
-    """The books of every stream, or of those of *device*."""
+    """The books of every stream, or of those of *device*; UnknownName where there is no such device, which proves nothing."""
+    if device:
+        find_device(connection, device)
     return [view(line, AuditView) for line in audit(connection, device)]
 
 

@@ -91,7 +91,9 @@ def test_labels_that_no_selection_could_name_are_refused(served: Any, ask: Calla
     assert refusal["error"]
 
 
-@pytest.mark.parametrize("path", ["/api/v1/devices/nobody", "/api/v1/devices/a%2Fb", "/api/v1/devices/a/b", "/api/v1/nothing"])
+@pytest.mark.parametrize(
+    "path", ["/api/v1/devices/nobody", "/api/v1/devices/a%2Fb", "/api/v1/devices/a/b", "/api/v1/audit?device=nobody", "/api/v1/nothing"]
+)
 def test_what_is_not_there_is_said_so(ask: Callable[..., Any], path: str) -> None:
     """A device that nobody knows, an id with slashes and a path that leads nowhere are each a 404 with a sentence."""
     status, refusal = ask("GET", path)
