@@ -81,11 +81,20 @@ DEFAULT_PHASES = (Phase(canary=True), Phase(share=0.05), Phase(share=0.25), Phas
 
 
 def parse_phases(text: str) -> tuple[Phase, ...]:
-    """The phases in ``canary,5%,25%,100%`` or ``1,10,100%``; InputError where one is none."""
+    """The phases in ``canary,5%,25%,100%`` or ``1,10,100%``; InputError where one is none, or reaches less than one before it."""
     parts = text.split(",")
     if len(parts) > MAX_PHASES:
         raise InputError(f"--phases {text[:80]}", f"there are {len(parts)} phases", f"Write at most {MAX_PHASES}.")
-    return tuple(_parse_phase(part.strip(), text) for part in parts)
+    phases = tuple(_parse_phase(part.strip(), text) for part in parts)
+    _check_growth([phase.share for phase in phases if phase.share is not None], text)
+    _check_growth([phase.devices for phase in phases if phase.devices is not None], text)
+    return phases
+
+
+def _check_growth(reaches: Sequence[float], text: str) -> None:
+    # How a number compares with a percentage depends on the fleet, which may have changed by then.
+    if list(reaches) != sorted(reaches):
+        raise InputError(f"--phases {text}", "a phase reaches less than one before it", "Write them from small to large: --phases 1,10%,100%.")
 
 
 def _parse_phase(part: str, text: str) -> Phase:

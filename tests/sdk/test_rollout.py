@@ -78,9 +78,11 @@ def test_phases_are_read_as_they_are_written() -> None:
     assert [str(phase) for phase in phases] == ["one of each class", "3", "0.5%", "7%", "100%"]
 
 
-@pytest.mark.parametrize("text", ["", "0", "-1", "0%", "101%", "nan%", "inf%", "1e999%", "half", "1,,2", "%", "1.5", ",".join(["1"] * 21)])
+@pytest.mark.parametrize(
+    "text", ["", "0", "-1", "0%", "101%", "nan%", "inf%", "1e999%", "half", "1,,2", "%", "1.5", "50%,10%", "10,1", ",".join(["1"] * 21)]
+)
 def test_what_is_no_phase_is_refused_by_name(text: str) -> None:
-    """A phase that reaches nobody, or is no number, is an error that says what to write."""
+    """A phase that reaches nobody, or less than one before it, or is no number, is an error that says what to write."""
     with pytest.raises(InputError, match="--phases"):
         parse_phases(text)
 
