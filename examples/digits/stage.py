@@ -129,21 +129,19 @@ def tell(text: str) -> None:
 
 
 def run(*words: str | Path, fails: int = 0, quiet: bool = False) -> str:
-    """Run a command, showing it and what it prints; *fails* is the exit code that the story expects."""
+    """Run a command, and show what it prints as it comes, or where *quiet* give it back; *fails* is the exit code that the story expects."""
     print(f"$ {shlex.join(map(str, words))}", flush=True)
     done = subprocess.run(
         [*_find_program(str(words[0])), *map(str, words[1:])],
-        stdout=subprocess.PIPE,
+        stdout=subprocess.PIPE if quiet else None,
         stderr=subprocess.PIPE if quiet else None,
         text=True,
         check=False,
         env=os.environ | {"COLUMNS": "140"},
     )
-    if not quiet:
-        print(done.stdout, end="", flush=True)
     if done.returncode != fails:
         raise Stopped(f"{words[0]} ended with exit code {done.returncode}, and {fails} was expected\n{done.stderr or ''}")
-    return done.stdout
+    return done.stdout or ""
 
 
 def wait_until(is_true: Callable[[], Any], timeout_s: float, problem: str) -> None:

@@ -75,6 +75,16 @@ def test_a_failure_ends_the_children_too(tmp_path, story):
     assert not is_alive(child)
 
 
+def test_what_a_command_says_is_shown_as_it_comes(tmp_path):
+    """Its line is there while it still runs: a rollout is watched live, and a refusal comes after what led to it."""
+    story = "run('python', '-c', 'import time; print(5 * 5, flush=True); time.sleep(60)')"
+    with play(story, tmp_path) as process:
+        read_child(process)
+        assert [process.stdout.readline()[:8], process.stdout.readline()] == ["$ python", "25\n"]
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=DEADLINE_S)
+
+
 def test_the_end_of_the_story_ends_the_children(tmp_path):
     """Without being told to keep them, the stage leaves no process behind."""
     with play("pass", tmp_path) as process:
