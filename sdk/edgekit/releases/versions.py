@@ -55,7 +55,7 @@ def make_reference(name: str, version: str, subject: str) -> ReleaseReference:
         return msgspec.convert({"name": name, "version": version}, ReleaseReference)
     except msgspec.ValidationError as error:
         raise InputError(
-            subject, f"it does not name a release ({error})", "Write it as name@x.y.z, for example digits@1.0.0 or digits@1.1.0-rc.1."
+            subject, "it does not name a release and its version", "Write it as name@x.y.z, for example digits@1.0.0 or digits@1.1.0-rc.1."
         ) from error
 
 
