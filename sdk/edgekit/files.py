@@ -120,11 +120,19 @@ _DISK_ERRORS: dict[int, tuple[str, str]] = {
 
 @contextlib.contextmanager
 def naming_disk_errors(path: Path) -> Iterator[None]:
-    """Turn the system's word for a disk that is full, read-only or forbidden into a DeviceError that names *path*."""
+    """Turn the system's word for a disk that is full, read-only or forbidden into a DeviceError.
+
+    It names *path*, or the file that the system names where that lies elsewhere: it may be the temporary directory that is full.
+    """
     try:
         yield
     except OSError as error:
         if error.errno not in _DISK_ERRORS:
             raise
         problem, remedy = _DISK_ERRORS[error.errno]
-        raise DeviceError(path, problem, remedy) from error
+        raise DeviceError(_find_place(error, path), problem, remedy) from error
+
+
+def _find_place(error: OSError, path: Path) -> Path:
+    named = Path(os.fsdecode(error.filename)) if isinstance(error.filename, str | bytes) else path
+    return path if named.absolute().is_relative_to(path.absolute().parent) else named
