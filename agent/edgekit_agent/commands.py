@@ -107,7 +107,7 @@ def run(*, config_path: Path, state: Path | None, as_json: bool) -> None:
         Agent(config, SlotStore(find_state(state, config)), find_machine()).run(stop, _announcer(as_json=as_json))
 
 
-@agent.command()
+@agent.command(epilog="Example: edgekit-agent status --json")
 @_state
 @_config
 @_json
@@ -132,7 +132,7 @@ def status(*, state: Path | None, config_path: Path | None, as_json: bool) -> No
         click.echo("nothing is installed")
 
 
-@agent.command()
+@agent.command(epilog="Example: edgekit-agent rollback digits")
 @click.argument("model")
 @_state
 @_config
