@@ -110,7 +110,7 @@ def run(*, config_path: Path, state: Path | None, as_json: bool) -> None:
         _make_agent(config, SlotStore(find_state(state, config))).run(stop, _announcer(as_json=as_json))
 
 
-@agent.command()
+@agent.command(epilog="Example: edgekit-agent status --json")
 @_state
 @_config
 @_json
@@ -136,7 +136,7 @@ def status(*, state: Path | None, config_path: Path | None, as_json: bool) -> No
     _print_deployments(deployments)
 
 
-@agent.command()
+@agent.command(epilog="Example: edgekit-agent rollback digits")
 @click.argument("model")
 @_state
 @_config

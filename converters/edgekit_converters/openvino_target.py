@@ -22,6 +22,8 @@ from edgekit_converters.packages import find_missing, list_versions
 _PACKAGES = ("openvino", "nncf")
 _FILE = "model.xml"
 _WEIGHTS = "model.bin"
+#: More than a disk has left when writing to it has failed, and next to nothing otherwise.
+_PROBE_BYTES = 1 << 16
 
 
 class OpenVINOTarget:
@@ -40,14 +42,12 @@ class OpenVINOTarget:
 
     def convert(self, source: SourceModel, precision: str, calibration: Calibration | None, directory: Path) -> Artifact:
         """Write ``model.xml`` and ``model.bin`` into *directory*; raises as TargetConverter.convert says."""
-        import openvino
-
         model = _read(source)
         inputs, outputs = _bind(model.inputs, source.inputs), _bind(model.outputs, source.outputs)
         if precision == "int8":
             model = _quantise(model, source, require_calibration(self.format, source, calibration))
         _name_operators(model)
-        openvino.save_model(model, directory / _FILE, compress_to_fp16=False)
+        _write(model, directory / _FILE)
         return Artifact(format=self.format, files=describe_files(directory, _FILE, _WEIGHTS), inputs=inputs, outputs=outputs)
 
 
@@ -93,6 +93,23 @@ def _name_operators(model: Any) -> None:
     for index, operator in enumerate(model.get_ordered_ops()):
         if operator.get_type_name() not in ("Parameter", "Result"):
             operator.set_friendly_name(f"{operator.get_type_name()}_{index}")
+
+
+def _write(model: Any, path: Path) -> None:
+    """Write *model* to *path* with its weights beside it.
+
+    Raises:
+        OSError: the disk is full, of which OpenVINO says only that its stream failed.
+    """
+    import openvino
+
+    try:
+        openvino.save_model(model, path, compress_to_fp16=False)
+    except RuntimeError as error:
+        probe = path.with_suffix(".probe")
+        probe.write_bytes(bytes(_PROBE_BYTES))
+        probe.unlink()
+        raise ConversionError("openvino", f"OpenVINO cannot write it: {summarize(error)}", "Leave this format out with --to.") from error
 
 
 class _Batches:

@@ -52,6 +52,24 @@ def encode_arrays(arrays: Mapping[str, Array]) -> bytes:
     return buffer.getvalue()
 
 
+def dtype_of(array: Array) -> str:
+    """The dtype's name as a tensor spec writes it."""
+    return "bytes" if is_text(array) else array.dtype.name
+
+
+def is_text(array: Array) -> bool:
+    """Whether *array* holds strings, as numpy's text, as bytes, or as objects."""
+    return array.dtype.kind in "OSU"
+
+
+def to_plain(array: Array) -> Array:
+    """*array* as an ``.npz`` file can hold it and as bytes can be compared: strings as UTF-8 of one width, all else as it is."""
+    if array.dtype.kind not in "OU":
+        return array
+    texts = [item.encode() if isinstance(item, str) else bytes(item) for item in array.ravel()]
+    return np.array(texts, dtype=np.bytes_).reshape(array.shape)
+
+
 def _read(file: IO[bytes], subject: str, max_bytes: int) -> Arrays:
     try:
         with zipfile.ZipFile(file) as archive:

@@ -12,7 +12,7 @@ from edgekit.artifacts import Artifact
 from edgekit.benchmark import choose_cpu
 from edgekit.build_request import PRECISIONS, BuildRequest, Progress
 from edgekit.conversion import TargetConverter
-from edgekit.errors import ConversionError, DeviceError, GateRefused, InputError, ParityError
+from edgekit.errors import ConversionError, DeviceError, InputError, ParityError
 from edgekit.gate import find_drop_fault, find_parity_fault, refuse_all
 from edgekit.manifest import Metric, Skipped, Variant
 from edgekit.measuring import IsolatedSession
@@ -71,18 +71,16 @@ class Findings:
         for asked, option in ((request.formats, "--to"), (request.precisions, "--precision")):
             for name in asked or ():
                 if name not in made:
-                    self._refuse(name, option)
+                    self._refuse(f"{option} {name}", name, request.max_drop)
         if not self.candidates:
             raise ConversionError("this model", "no variant of it can be made here: " + "; ".join(f"{one.id}: {one.reason}" for one in self.skipped))
 
-    def _refuse(self, name: str, option: str) -> None:
-        reasons = [one for one in self.skipped if name in one.id.rsplit("-", 1)]
-        if any(name in variant_id.rsplit("-", 1) for variant_id, _ in self.missed_bound):
-            raise GateRefused(
-                f"{option} {name}", reasons[0].reason.removeprefix("refused by the gate: "), "Leave the option out, or allow more with --max-drop."
-            )
-        told = "; ".join(f"{one.id}: {one.reason}" for one in reasons) or "no target makes it"
-        raise ConversionError(f"{option} {name}", f"it was asked for and cannot be made here: {told}")
+    def _refuse(self, asked: str, name: str, max_drop: float) -> None:
+        missed = [one for one in self.missed_bound if name in one[0].rsplit("-", 1)]
+        if missed:
+            raise refuse_all(missed, max_drop, asked)
+        told = "; ".join(f"{one.id}: {one.reason}" for one in self.skipped if name in one.id.rsplit("-", 1)) or "no target makes it"
+        raise ConversionError(asked, f"it was asked for and cannot be made here: {told}")
 
 
 class Workbench:

@@ -35,13 +35,13 @@ def find_drop_fault(metric: Metric, max_drop: float) -> str | None:
     return f"{metric.name} {metric.value:.4f} is a drop of {drop:.4f} from the source's {metric.source_value:.4f}, and {max_drop:.4f} is the most"
 
 
-def refuse_all(refused: Sequence[tuple[str, Metric]], max_drop: float) -> GateRefused:
-    """The refusal when no variant keeps the bound: it names the best, and the bound that it would keep."""
+def refuse_all(refused: Sequence[tuple[str, Metric]], max_drop: float, asked: str = "") -> GateRefused:
+    """The refusal when no variant keeps the bound, or none of what was *asked* for: it names the best, and the bound that it would keep."""
     best, metric = max(refused, key=lambda one: one[1].value)
     drop = metric.source_value - metric.value
     return GateRefused(
         f"the bound of --max-drop {max_drop:g}",
-        f"no variant meets it. The best is {best}: {metric.name} {metric.value:.4f} on {metric.n} samples, "
+        f"no variant {f'of {asked} ' if asked else ''}meets it. The best is {best}: {metric.name} {metric.value:.4f} on {metric.n} samples, "
         f"a drop of {drop:.4f} from the source's {metric.source_value:.4f}",
         f"It would pass with --max-drop {max(drop, 0.0):.4f}.",
     )

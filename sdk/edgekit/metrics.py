@@ -44,7 +44,7 @@ def _top_k(outputs: Mapping[str, Array], labels: Array, k: int) -> float:
 
 
 def _find_class_row(outputs: Mapping[str, Array]) -> Array:
-    rows = [array for array in outputs.values() if array.ndim == 2 and array.shape[1] > 1]
+    rows = [array for array in outputs.values() if array.ndim == 2 and array.shape[1] > 1 and array.dtype.kind in "fiu"]
     if len(rows) != 1:
         shapes = {name: list(array.shape) for name, array in outputs.items()}
         raise InputError(

@@ -6,7 +6,7 @@ from typing import Protocol
 
 import numpy as np
 
-from edgekit.arrays import Array, Arrays
+from edgekit.arrays import Array, Arrays, is_text, to_plain
 from edgekit.errors import ConversionError, ParityError
 from edgekit.golden import GoldenSamples, is_class_row
 from edgekit.manifest import Deviation, Parity, Tolerance
@@ -73,6 +73,8 @@ def _deviation(name: str, expected: Array, actual: Mapping[str, Array], subject:
         raise ParityError(subject, [f"output {name!r} is missing"])
     if actual[name].shape != expected.shape:
         raise ParityError(subject, [f"output {name!r} has shape {list(actual[name].shape)}, not {list(expected.shape)}"])
+    if is_text(expected):
+        return _deviation_of_texts(expected, actual[name])
     wanted, found = expected.astype(np.float64), actual[name].astype(np.float64)
     same = (wanted == found) | (np.isnan(wanted) & np.isnan(found))
     broken = int(np.count_nonzero(~same & ~(np.isfinite(wanted) & np.isfinite(found))))
@@ -82,8 +84,16 @@ def _deviation(name: str, expected: Array, actual: Mapping[str, Array], subject:
     return Deviation(max_abs=float(difference.max(initial=0.0)), mean_abs=float(difference.mean()) if difference.size else 0.0)
 
 
+def _deviation_of_texts(expected: Array, actual: Array) -> Deviation:
+    """Strings are equal or not: the largest deviation is 1 where any differs, and the mean is the share that differs."""
+    differs = to_plain(expected) != to_plain(actual)
+    return Deviation(max_abs=float(differs.any()), mean_abs=float(differs.mean()) if differs.size else 0.0)
+
+
 def find_range(array: Array) -> float:
-    """The distance from the lowest to the highest finite value; of booleans, 1 where both are there."""
+    """The distance from the lowest to the highest finite value; of booleans, 1 where both are there; of strings, 1."""
+    if is_text(array):
+        return 1.0
     values = array.astype(np.float64)
     finite = values[np.isfinite(values)]
     return float(np.ptp(finite)) if finite.size else 0.0
@@ -165,7 +175,7 @@ def _passes(golden: GoldenSamples, answers: Arrays, tolerance: Tolerance, subjec
 
 def _broken_models(golden: GoldenSamples) -> list[tuple[str, Arrays]]:
     outputs = golden.outputs
-    constant = {name: np.broadcast_to(array.mean(axis=0, keepdims=True), array.shape).astype(array.dtype) for name, array in outputs.items()}
+    constant = {name: _hold_constant(array) for name, array in outputs.items()}
     shifted = {name: np.roll(array, 1, axis=0) for name, array in outputs.items()}
     broken = [("a constant answer", constant), ("another sample's answer", shifted)]
     for name in filter(lambda name: is_class_row(outputs[name]), outputs):
@@ -174,3 +184,9 @@ def _broken_models(golden: GoldenSamples) -> list[tuple[str, Arrays]]:
             swapped[:, [first, second]] = swapped[:, [second, first]]
             broken.append((f"swapping classes {first} and {second}", outputs | {name: swapped}))
     return broken
+
+
+def _hold_constant(array: Array) -> Array:
+    """The mean answer for each sample; of strings the first."""
+    answer = array[:1] if is_text(array) else array.mean(axis=0, keepdims=True).astype(array.dtype)
+    return np.broadcast_to(answer, array.shape)

@@ -7,7 +7,7 @@ from typing import Literal
 
 import numpy as np
 
-from edgekit.arrays import Array, Arrays
+from edgekit.arrays import Array, Arrays, to_plain
 from edgekit.artifacts import Artifact, FileEntry, bind_identically
 from edgekit.build_request import BuildRequest
 from edgekit.conversion import Calibration, SourceLoader, SourceModel
@@ -106,7 +106,7 @@ def record_golden(session: IsolatedSession, pool: Arrays, seed: int) -> GoldenSa
     """Samples of *pool* that cover as many different answers as there are, with the answers that *session* gives."""
     rng = np.random.default_rng(seed)
     few = _take(pool, np.sort(rng.permutation(_count(pool))[:POOL]))
-    answers = answer_samples(session, few, SOURCE)
+    answers = {name: to_plain(array) for name, array in answer_samples(session, few, SOURCE).items()}
     chosen = np.array(choose_samples(answers, _golden_count(few), rng))
     golden = GoldenSamples(_take(few, chosen), _take(answers, chosen))
     golden.check()

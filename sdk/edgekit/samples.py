@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from edgekit.arrays import Array, Arrays, read_arrays
+from edgekit.arrays import Array, Arrays, dtype_of, read_arrays, to_plain
 from edgekit.errors import InputError
 from edgekit.tensors import TensorSpec
 
@@ -56,9 +56,9 @@ def _check_array(path: Path, arrays: Arrays, spec: TensorSpec) -> Array:
     expected = f"{spec.dtype}[n, {', '.join(map(str, spec.shape[1:]))}]"
     if spec.name not in arrays:
         raise InputError(path, f"it has no array {spec.name!r}; it has {sorted(arrays)}", f"Name the array as the model's input: {expected}.")
-    array = arrays[spec.name]
+    array = to_plain(arrays[spec.name])
     field = f"field {spec.name!r} is {array.dtype}{list(array.shape)}, and {expected} is expected"
-    if array.dtype.name != spec.dtype:
+    if dtype_of(array) != spec.dtype:
         raise InputError(path, field, f"Convert it: array.astype('{spec.dtype}').")
     if array.ndim == 0 or not _with_any_batch(spec).accepts(array.shape):
         raise InputError(path, field, "Reshape it, with the samples along the first axis.")

@@ -1,5 +1,6 @@
 """OpenVINO: the same answers, int8 with settings that keep them, and nobody phones home."""
 
+import errno
 import subprocess
 import sys
 
@@ -151,3 +152,14 @@ OpenVINOTarget().convert(source, "int8", Calibration({{"image": np.random.rand(8
     assert "connection to" not in done.stderr
     assert list((tmp_path / "home").rglob("*telemetry*")) == []
     assert list((tmp_path / "home").rglob("*cid*")) == []
+
+
+def test_a_full_disk_is_no_fault_of_the_model(make_conv, read, tmp_path) -> None:
+    """Where OpenVINO's stream fails for want of room, the error is the system's own, which the build names a full disk."""
+    source, directory = read(make_conv()), tmp_path / "full"
+    directory.mkdir()
+    for name in ("model.xml", "model.bin", "model.probe"):
+        (directory / name).symlink_to("/dev/full")
+    with pytest.raises(OSError, match="No space left") as refusal:
+        OpenVINOTarget().convert(source, "fp32", None, directory)
+    assert refusal.value.errno == errno.ENOSPC

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from edgekit.arrays import Arrays, decode_arrays, encode_arrays, read_arrays
+from edgekit.arrays import Arrays, decode_arrays, dtype_of, encode_arrays, read_arrays, to_plain
 from edgekit.errors import InputError
 
 ARRAYS = hnp.arrays(
@@ -91,3 +91,20 @@ def test_missing_file_is_refused(tmp_path: Path) -> None:
     for path in (tmp_path / "none.npz", tmp_path):
         with pytest.raises(InputError, match="cannot be read"):
             read_arrays(path)
+
+
+@pytest.mark.parametrize("texts", [["owl", "ümläut"], [b"owl", b"\xff"], np.array(["owl", b"owl"], object)])
+def test_strings_become_bytes_of_one_width(texts: object, tmp_path: Path) -> None:
+    """Strings in whatever form numpy has them go into a file and come back as the same bytes."""
+    array = np.array(texts)
+    wanted = [item.encode() if isinstance(item, str) else bytes(item) for item in array]
+    (tmp_path / "texts.npz").write_bytes(encode_arrays({"label": to_plain(array)}))
+    assert read_arrays(tmp_path / "texts.npz")["label"].tolist() == wanted
+    assert dtype_of(array) == dtype_of(to_plain(array)) == "bytes"
+
+
+def test_numbers_are_plain_already() -> None:
+    """An array of numbers is given back as it is, and its dtype is named as numpy names it."""
+    array = np.zeros((2, 0), np.float16)
+    assert to_plain(array) is array
+    assert dtype_of(array) == "float16"

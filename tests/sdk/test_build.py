@@ -203,3 +203,23 @@ def test_answers_of_yes_and_no_are_built(tmp_path: Path) -> None:
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), source)
     manifest = build_bundle(BuildRequest(source=source, destination=tmp_path / "bundle", formats=("onnx",)), quiet)
     assert manifest.variants[0].parity.max_abs == 0.0
+
+
+def test_labels_in_words_are_built(tmp_path: Path) -> None:
+    """A classifier that answers with words, as exporters of scikit-learn make it, becomes a bundle with golden words."""
+    words = ["cat", "dog", "owl"]
+    graph = helper.make_graph(
+        [
+            helper.make_node("MatMul", ["x", "w"], ["scores"]),
+            helper.make_node("ArgMax", ["scores"], ["index"], axis=1, keepdims=0),
+            helper.make_node("LabelEncoder", ["index"], ["label"], domain="ai.onnx.ml", keys_int64s=[0, 1, 2], values_strings=words),
+        ],
+        "words",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", 6])],
+        [helper.make_tensor_value_info("label", TensorProto.STRING, ["n"])],
+        [numpy_helper.from_array(np.random.default_rng(0).normal(size=(6, 3)).astype(np.float32), "w")],
+    )
+    source = tmp_path / "words.onnx"
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17), helper.make_opsetid("ai.onnx.ml", 3)], ir_version=8), source)
+    build_bundle(BuildRequest(source=source, destination=tmp_path / "bundle", formats=("onnx",)), quiet)
+    assert set(open_bundle(tmp_path / "bundle").read_golden().outputs["label"].tolist()) == {b"cat", b"dog", b"owl"}

@@ -20,7 +20,8 @@ def find_records() -> list[type[Record]]:
     """Every record of the sdk and the agent, found by importing all their modules."""
     for package in (edgekit, edgekit_agent):
         for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
-            if not module.name.endswith("__main__"):
+            # A program's entry runs, and a migration is Alembic's to load: neither holds a record.
+            if not module.name.endswith("__main__") and ".migrations." not in module.name:
                 importlib.import_module(module.name)
     return sorted(set(descend(Record)), key=lambda record: record.__name__)
 

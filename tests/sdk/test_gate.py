@@ -52,6 +52,11 @@ def test_refusal_names_the_best_and_the_bound_that_it_would_keep() -> None:
     assert "--max-drop 0.0050" in told
 
 
+def test_refusal_of_what_was_asked_for_names_it() -> None:
+    """Where other formats kept the bound, the refusal says which format was asked for and missed it."""
+    assert "no variant of --to tflite meets it" in str(refuse_all([("tflite-int8", metric(0.97))], 0.001, "--to tflite"))
+
+
 def test_default_is_the_fastest_on_this_target() -> None:
     """The fastest variant measured on the target is the default, whatever its size, and the reason says how much faster."""
     choice = choose_default([variant("onnx-fp32", 2.0, 10), variant("onnx-int8", 1.0, 40)], "x86-64")

@@ -41,3 +41,9 @@ def test_unknown_metric_lists_the_known() -> None:
     """An unknown metric is answered with those that there are."""
     with pytest.raises(UnknownName, match="top1, top5"):
         find_metric("top2")
+
+
+def test_labels_in_words_are_no_scores() -> None:
+    """An output of strings beside the scores is not mistaken for them."""
+    words = {"names": np.array([[b"cat", b"dog"]] * 3)}
+    assert top1(SCORES | words, np.array([0, 5, 0])) == 1.0

@@ -112,6 +112,20 @@ def test_range_is_that_of_the_finite_values(array: list[float], distance: float)
     assert find_range(np.array(array, kind)) == distance
 
 
+def test_strings_are_equal_or_not() -> None:
+    """Labels in words are held against the source's word by word, in whatever form a runtime gives them."""
+    expected = {"label": np.array([b"cat", "\xfc".encode(), b"owl", b"dog"])}
+    assert measure_parity(expected, {"label": np.array(["cat", "\xfc", "owl", "dog"], object)}, "v").max_abs == 0.0
+    parity = measure_parity(expected, {"label": np.array([b"cat", b"dog", b"owl", b"dog"], object)}, "v")
+    assert (parity.max_abs, parity.mean_abs) == (1.0, 0.25)
+
+
+def test_labels_in_words_tell_a_broken_model() -> None:
+    """One label for all, or another sample's label, exceeds the tolerance of a sound variant with labels in words."""
+    golden = GoldenSamples(GOLDEN.inputs, {"label": np.array([b"cat", b"dog", b"owl", b"cow"] * 10)})
+    check_power(golden, derive_tolerance(measure_parity(golden.outputs, golden.outputs, "v"), golden.outputs, "int8"), "v")
+
+
 @pytest.mark.parametrize(("batch", "sizes"), [("n", [64, 6]), (1, [1] * 70), (32, [32, 32, 32])])
 def test_samples_are_run_in_the_batches_that_a_model_takes(batch: int | str, sizes: list[int]) -> None:
     """Seventy samples give seventy answers in order, from a model of any batch, of one, and of a fixed number."""

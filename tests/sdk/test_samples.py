@@ -56,3 +56,12 @@ def test_unfit_labels_are_refused(arrays: dict[str, object], told: str, tmp_path
     """Labels that are missing, not integers, or of another number are refused."""
     with pytest.raises(InputError, match=told):
         read_evaluation(save(tmp_path, image=GOOD, **arrays), SPECS)
+
+
+def test_strings_are_read_as_bytes(tmp_path: Path) -> None:
+    """An input of strings takes numpy's text, which is how people write it."""
+    specs = (TensorSpec(name="word", dtype="bytes", shape=("n", 1)),)
+    words = read_samples(save(tmp_path, word=np.array([["cat"], ["ümläut"]])), specs)["word"]
+    assert words.ravel().tolist() == [b"cat", "ümläut".encode()]
+    with pytest.raises(InputError, match=r"int64\[2\], and bytes\[n, 1\] is expected"):
+        read_samples(save(tmp_path, word=np.array([1, 2])), specs)

@@ -5,6 +5,7 @@ Everything here stands between the user and ``--help``, so nothing but click and
 
 import errno
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from importlib.util import find_spec
@@ -26,9 +27,10 @@ from edgekit.plugins import COMMANDS, find_plugins, load_plugin
 
 OUR_FAULT = 1
 WRONG_USE = 2
-#: What a shell reports of a program that the signals SIGINT and SIGPIPE ended: 128 + 2 and 128 + 13.
+#: What a shell reports of a program that the signals SIGINT, SIGPIPE and SIGTERM ended: 128 + 2, 13 and 15.
 INTERRUPTED = 130
 PIPE_CLOSED = 141
+TERMINATED = 143
 #: Set to 1, it shows the traceback of whatever ends the program.
 TRACEBACK = "EDGEKIT_TRACEBACK"
 
@@ -46,6 +48,10 @@ EXIT_CODES: tuple[tuple[type[EdgekitError], int], ...] = (
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _REFUSED = (errno.EACCES, errno.EPERM, errno.EROFS)
+
+
+class _Terminated(KeyboardInterrupt):
+    """SIGTERM came: what is under way is left as if the user had interrupted it, so that nothing half-made stays."""
 
 
 class PluginGroup(click.Group):
@@ -112,10 +118,18 @@ def run_command(command: click.Command, argv: Sequence[str] | None = None, progr
     becomes which code. Nothing shows a traceback unless the environment has EDGEKIT_TRACEBACK=1.
     """
     name = program or os.path.basename(sys.argv[0])  # noqa: PTH119 - pathlib costs --help 6 ms
-    code = _run(command, list(sys.argv[1:] if argv is None else argv), name)
+    before = signal.signal(signal.SIGTERM, _terminate)
+    try:
+        code = _run(command, list(sys.argv[1:] if argv is None else argv), name)
+    finally:
+        signal.signal(signal.SIGTERM, before)
     _settle(sys.stdout)
     _settle(sys.stderr)
     sys.exit(code)
+
+
+def _terminate(_number: int, _frame: object) -> NoReturn:
+    raise _Terminated
 
 
 def _run(command: click.Command, argv: list[str], program: str) -> int:
@@ -148,7 +162,7 @@ def _report(error: BaseException) -> int:
         return PIPE_CLOSED  # the reader has gone, so nobody wants to hear of it
     if isinstance(error, KeyboardInterrupt | click.Abort | EOFError):
         _say("interrupted")
-        return INTERRUPTED
+        return TERMINATED if isinstance(error, _Terminated) else INTERRUPTED
     if isinstance(error, click.ClickException):
         _report_usage(error)
         return WRONG_USE

@@ -54,6 +54,7 @@ def make_reference(name: str, version: str, subject: str) -> ReleaseReference:
     try:
         return msgspec.convert({"name": name, "version": version}, ReleaseReference)
     except msgspec.ValidationError as error:
+        # The error shows the whole expression that a version must match, which helps nobody to write one.
         raise InputError(
             subject, "it does not name a release and its version", "Write it as name@x.y.z, for example digits@1.0.0 or digits@1.1.0-rc.1."
         ) from error

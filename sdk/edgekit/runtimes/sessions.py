@@ -6,7 +6,7 @@ from types import TracebackType
 
 import numpy as np
 
-from edgekit.arrays import Array, Arrays
+from edgekit.arrays import Array, Arrays, dtype_of
 from edgekit.artifacts import Artifact
 from edgekit.bundles import VerifiedBundle
 from edgekit.errors import InputError
@@ -135,11 +135,6 @@ def _check_input(array: Array, spec: TensorSpec, sizes: dict[str, int]) -> None:
     for size, given in zip(spec.shape, array.shape, strict=True):
         if isinstance(size, str) and sizes.setdefault(size, given) != given:
             raise InputError(f"input {spec.name!r}", f"its size {given} for {size!r} differs from another input's {sizes[size]}", "Make them equal.")
-
-
-def dtype_of(array: Array) -> str:
-    """The dtype's name as a tensor spec writes it."""
-    return "bytes" if array.dtype.kind in "OSU" else array.dtype.name
 
 
 def open_session(

@@ -1,6 +1,7 @@
 import errno
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -208,6 +209,34 @@ def test_a_reader_that_left_is_not_complained_of():
     done = start("inspect", "--schema", stdout=writing)
     os.close(writing)
     assert (done.returncode, done.stderr) == (141, b"")
+
+
+def test_sigterm_ends_the_program_as_an_interrupt_does():
+    """A command that SIGTERM ends unwinds first, so that what it has begun to make goes away with it, and ends with 143."""
+    left = []
+
+    @click.command()
+    def command():
+        try:
+            signal.raise_signal(signal.SIGTERM)
+        finally:
+            left.append("tidied")
+
+    before = signal.getsignal(signal.SIGTERM)
+    assert (run(command), left) == (143, ["tidied"])
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+@pytest.mark.workstation
+def test_a_build_that_is_terminated_leaves_nothing(tmp_path):
+    """A build that is told to end in the middle leaves neither a bundle nor a half-made one."""
+    program, model = Path(sys.executable).with_name("edgekit"), Path(__file__).parents[3] / "examples" / "digits" / "digits.onnx"
+    command = [program, "convert", model, "-o", tmp_path / "bundle", "--to", "onnx"]
+    with subprocess.Popen(list(map(str, command)), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as build:
+        assert build.stderr.readline() == b"reading the source model\n"
+        build.terminate()
+        assert build.wait(60) == 143
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_full_disk_behind_stdout_is_told():

@@ -78,3 +78,11 @@ def test_a_release_is_read_back():
     release = Release(name="digits", version="1.0.0", digest="sha256:" + "0" * 64, length=5)
     assert Release.decode(release.encode()) == release
     assert str(release.reference) == "digits@1.0.0"
+
+
+@pytest.mark.parametrize("text", ["digits", "digits@1.0", "@1.0.0", "di gits@1.0.0", "digits@"])
+def test_what_is_no_reference_is_refused_in_words(text):
+    """A reference without a name or a whole version is refused with an example, and without the pattern that it misses."""
+    with pytest.raises(InputError, match=r"does not name a release\. Write it as name@x\.y\.z") as refusal:
+        parse_reference(text)
+    assert "regex" not in str(refusal.value)
