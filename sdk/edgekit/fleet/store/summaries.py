@@ -1,6 +1,7 @@
 """Telemetry as people look at it: sums, percentiles of merged histograms, and which variant served, a time step at a time."""
 
-from collections import Counter, defaultdict
+import itertools
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
@@ -65,11 +66,10 @@ def summarise_telemetry(connection: Connection, window: Window) -> list[Summary]
     Raises:
         InputError: the window has more than MAX_STEPS steps, or none.
     """
-    steps: dict[int, list[tuple[str, Interval]]] = defaultdict(list)
-    for device, interval in _read_intervals(connection, _select_window(window)):
-        start = window.since_ms + (interval.start_ms - window.since_ms) // window.step_ms * window.step_ms
-        steps[start].append((device, interval))
-    return [_summarise(start, window.step_ms, found) for start, found in sorted(steps.items())]
+    # In order of time, so that no more than one step is in memory.
+    told = _read_intervals(connection, _select_window(window).order_by(telemetry.c.start_ms))
+    steps = itertools.groupby(told, lambda one: (one[1].start_ms - window.since_ms) // window.step_ms)
+    return [_summarise(window.since_ms + index * window.step_ms, window.step_ms, list(found)) for index, found in steps]
 
 
 def _select_window(window: Window) -> Select[Any]:

@@ -1,5 +1,6 @@
 """Summaries: sums and percentiles by time step, of one device, one model or all."""
 
+import tracemalloc
 from collections.abc import Callable
 from typing import Any
 
@@ -52,6 +53,22 @@ def test_the_largest_figures_that_are_taken_can_be_added_up(write: Run, read: Ru
     records = tuple(make_interval(n, 0, energy_mj=MAX_FIGURE, requests=2**53, latency_ms=Histogram((), 2**53, MAX_FIGURE)) for n in range(1, 101))
     write(store_uploads, [lease], [("roof", Batch(epoch="a" * 16, first_held=1, made=100, records=records))], 5)
     assert [(one.requests, one.energy_mj) for one in read(summarise_telemetry, Window(0, 1, 1))] == [(100 * 2**53, pytest.approx(100 * MAX_FIGURE))]
+
+
+def test_a_long_time_takes_no_more_memory_than_a_step(write: Run, read: Run, lease: Lease) -> None:
+    """Two thousand intervals, 5 MB of objects, are summed up without being held all at once."""
+    latency = record_values(1.1**n for n in range(30))
+    for first in range(1, 2000, 500):
+        records = tuple(make_interval(n, n * 10, requests=1, latency_ms=latency) for n in range(first, first + 500))
+        write(store_uploads, [lease], [("roof", Batch(epoch="a" * 16, first_held=1, made=2000, records=records))], 5)
+    tracemalloc.start()
+    try:
+        steps = read(summarise_telemetry, Window(0, 30_000, 100))
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert sum(one.requests for one in steps) == 2000
+    assert peak < 2 << 20, peak
 
 
 @pytest.mark.usefixtures("told")
