@@ -124,20 +124,20 @@ def _slacken(measured: Deviation, expected: Array, factor: float, floor: float) 
 
 def find_violations(parity: Parity, tolerance: Tolerance) -> list[str]:
     """Each way in which *parity* exceeds *tolerance*, in words; empty where it keeps it."""
-    found = [
-        f"{name} deviates by {getattr(measured, field):.4g} ({field}), and {getattr(tolerance.outputs[name], field):.4g} is allowed"
-        for name, measured in parity.outputs.items()
-        for field in ("max_abs", "mean_abs")
-        if name in tolerance.outputs and getattr(measured, field) > getattr(tolerance.outputs[name], field)
-    ]
-    found += [
-        f"it deviates by {getattr(parity, field):.4g} ({field}), and {getattr(tolerance, field):.4g} is allowed"
-        for field in ("max_abs", "mean_abs")
-        if getattr(parity, field) > getattr(tolerance, field)
-    ]
+    # What is over all outputs is the worst of them, so it judges those that have no tolerance of their own.
+    pairs = [(name, measured, tolerance.outputs.get(name, tolerance)) for name, measured in parity.outputs.items()]
+    found = [text for name, measured, allowed in pairs or [("it", parity, tolerance)] for text in _compare(name, measured, allowed)]
     if tolerance.top1_agreement is not None and (parity.top1_agreement or 0.0) < tolerance.top1_agreement:
         found.append(f"top-1 agrees on {parity.top1_agreement or 0:.1%} of {parity.n} samples, and {tolerance.top1_agreement:.1%} is asked for")
     return found
+
+
+def _compare(name: str, measured: Deviation, allowed: Deviation) -> list[str]:
+    return [
+        f"{name} deviates by {getattr(measured, field):.4g} ({field}), and {getattr(allowed, field):.4g} is allowed"
+        for field in ("max_abs", "mean_abs")
+        if getattr(measured, field) > getattr(allowed, field)
+    ]
 
 
 def check_parity(golden: GoldenSamples, answers: Arrays, tolerance: Tolerance, subject: str) -> Parity:

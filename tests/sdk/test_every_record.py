@@ -13,6 +13,7 @@ from msgspec import inspect
 
 import edgekit
 import edgekit_agent
+from edgekit.errors import InputError
 from edgekit.records import Record
 
 
@@ -40,7 +41,7 @@ def draw_records(record: type[Record]) -> st.SearchStrategy[Record]:
 def make(record: type[Record], fields: dict[str, Any]) -> Record | None:
     try:
         return record(**fields)
-    except ValueError:
+    except (ValueError, InputError):
         return None
 
 
@@ -81,6 +82,8 @@ def draw(kind: inspect.Type) -> st.SearchStrategy[Any]:  # noqa: C901, PLR0911, 
             return st.tuples(*map(draw, kind.item_types))
         case inspect.DictType():
             return st.dictionaries(draw(kind.key_type), draw(kind.value_type), max_size=2)
+        case inspect.BytesType():
+            return st.binary(max_size=20)
         case inspect.StructType():
             return draw_records(kind.cls)
     raise TypeError(kind)

@@ -6,6 +6,7 @@ known, ``broker/`` the broker's own files, ``trust/`` what was seen of the relea
 """
 
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,6 +16,7 @@ from msgspec import Meta
 from edgekit.addresses import Endpoint, parse_broker
 from edgekit.errors import InputError
 from edgekit.files import write_file
+from edgekit.fleet.retention import Retention
 from edgekit.records import Record
 from edgekit.topics import SHARDS
 
@@ -26,7 +28,8 @@ else:
 SETTINGS = "fleet.toml"
 
 
-class FleetDirectory(Record, frozen=True, kw_only=True):
+@dataclass(frozen=True)
+class FleetDirectory:
     """The names of everything in the directory *root*."""
 
     root: Path
@@ -66,7 +69,7 @@ class FleetSettings(Record, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """What ``fleet.toml`` says.
 
     *releases* is the release repository, a directory. *shards* is fixed when the fleet is made, and devices are told. *broker*
-    is the address of a broker that somebody else runs; without it the fleet runs its own on *mqtt*.
+    is the address of a broker that somebody else runs; without it the fleet runs its own on *mqtt*. *store* is how long is remembered.
     """
 
     releases: Annotated[str, Meta(min_length=1)]
@@ -74,6 +77,7 @@ class FleetSettings(Record, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     http: Endpoint = Endpoint(port=8420)
     mqtt: Endpoint = Endpoint(port=1883)
     broker: str | None = None
+    store: Retention = Retention()
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -108,6 +112,10 @@ def write_settings(directory: FleetDirectory, settings: FleetSettings) -> None:
         *([f"broker = {_quote(settings.broker)}"] if settings.broker else []),
         *_section("http", settings.http),
         *_section("mqtt", settings.mqtt),
+        "",
+        "[store]",
+        "# What is older goes, and the oldest where the database would be larger.",
+        *(f"{name} = {getattr(settings.store, name)}" for name in settings.store.__struct_fields__),
     ]
     write_file(directory.settings, ("\n".join(lines) + "\n").encode())
 

@@ -83,6 +83,6 @@ def test_a_release_is_read_back():
 @pytest.mark.parametrize("text", ["digits", "digits@1.0", "@1.0.0", "di gits@1.0.0", "digits@"])
 def test_what_is_no_reference_is_refused_in_words(text):
     """A reference without a name or a whole version is refused with an example, and without the pattern that it misses."""
-    with pytest.raises(InputError, match=r"does not name a release\. Write it as name@x\.y\.z") as refusal:
+    with pytest.raises(InputError, match=r"does not name a release and its version\. Write it as name@x\.y\.z") as refusal:
         parse_reference(text)
     assert "regex" not in str(refusal.value)
