@@ -1,6 +1,8 @@
 """Whether every record that was made is stored or known to be lost."""
 
-from sqlalchemy import and_, func, select
+from typing import Any
+
+from sqlalchemy import Row, and_, func, select
 from sqlalchemy.engine import Connection
 
 from edgekit.fleet.store.tables import epochs, telemetry
@@ -8,9 +10,10 @@ from edgekit.records import Record
 
 
 class AuditLine(Record, frozen=True, kw_only=True):
-    """One epoch of one device: of *made* records, *stored* lie in the table (counted now), and *lost* are known to be lost.
+    """One epoch of one device: of *made* records, *stored* were stored, and *lost* are known to be lost.
 
-    *missing* are neither: they are on their way, wait in the device's outbox, or nobody knows yet.
+    Of the stored, *pruned* are past retention and were removed; the others lie in the table, and were counted now. *missing* are neither
+    stored nor lost: they are on their way, wait in the device's outbox, or nobody knows yet.
     """
 
     device: str
@@ -18,6 +21,7 @@ class AuditLine(Record, frozen=True, kw_only=True):
     made: int
     stored: int
     lost: int
+    pruned: int = 0
 
     @property
     def missing(self) -> int:
@@ -26,11 +30,15 @@ class AuditLine(Record, frozen=True, kw_only=True):
 
 
 def audit(connection: Connection, device: str = "") -> list[AuditLine]:
-    """The books of every epoch, or of those of *device*, against the records that really lie in the table."""
+    """The books of every epoch, or of those of *device*, against the records that really lie in the table and those that were pruned."""
     rows = select(telemetry.c.device, telemetry.c.epoch, func.count().label("n")).group_by(telemetry.c.device, telemetry.c.epoch)
     counted = (rows.where(telemetry.c.device == device) if device else rows).subquery()
     same = and_(counted.c.device == epochs.c.device, counted.c.epoch == epochs.c.epoch)
     query = select(epochs, func.coalesce(counted.c.n, 0).label("n")).outerjoin(counted, same).order_by(epochs.c.device, epochs.c.first_seen_ms)
     if device:
         query = query.where(epochs.c.device == device)
-    return [AuditLine(device=row.device, epoch=row.epoch, made=row.made, stored=row.n, lost=row.lost) for row in connection.execute(query)]
+    return [_draw_line(row) for row in connection.execute(query)]
+
+
+def _draw_line(row: Row[Any]) -> AuditLine:
+    return AuditLine(device=row.device, epoch=row.epoch, made=row.made, stored=row.n + row.pruned, lost=row.lost, pruned=row.pruned)

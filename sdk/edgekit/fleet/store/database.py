@@ -2,6 +2,9 @@
 
 import asyncio
 import contextlib
+import logging
+import shutil
+import sqlite3
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -13,8 +16,10 @@ from sqlalchemy.exc import DatabaseError, DataError, IntegrityError, Programming
 
 from edgekit.errors import DeviceError
 from edgekit.files import naming_disk_errors
-from edgekit.fleet.store.dialects import set_up_reader, set_up_writer
+from edgekit.fleet.store.dialects import is_shrinkable, make_shrinkable, set_up_reader, set_up_writer
 from edgekit.fleet.store.migrating import migrate
+
+log = logging.getLogger(__name__)
 
 READERS = 4
 P = ParamSpec("P")
@@ -82,11 +87,29 @@ def open_store(path: Path) -> Iterator[Store]:
         set_up_writer(writer)
         with naming_database_errors(path):
             migrate(writer, path)
+        _let_shrink(writer, path)
         reader = _open_engine(stack, path, READERS)
         set_up_reader(reader)
         writing = stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix="store-writer"))
         reading = stack.enter_context(ThreadPoolExecutor(READERS, thread_name_prefix="store-reader"))
         yield Store(path, writer, reader, (writing, reading))
+
+
+def _let_shrink(writer: Engine, path: Path) -> None:
+    """Let the file become smaller when rows are removed: at once for a new one, and once, in minutes, for a large one from before.
+
+    Without it the room is used again, but not given back; so nothing fails where it cannot be done.
+    """
+    if is_shrinkable(writer):
+        return
+    size, free = path.stat().st_size, shutil.disk_usage(path.parent).free
+    if free < 3 * size:
+        log.warning("%s does not become smaller when old records are removed, until the disk has %d MB free", path, 3 * size // 1_000_000)
+        return
+    try:
+        make_shrinkable(writer)
+    except sqlite3.DatabaseError as error:
+        log.warning("%s does not become smaller when old records are removed: it could not be written anew (%s)", path, error)
 
 
 def _open_engine(stack: contextlib.ExitStack, path: Path, connections: int) -> Engine:

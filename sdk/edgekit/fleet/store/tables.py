@@ -46,6 +46,8 @@ epochs = Table(
     Column("lost", BigInteger, nullable=False),
     # Numbers above up_to whose fate is known: JSON [[first, last], …].
     Column("islands", Text, nullable=False),
+    # Of the stored, how many were removed since: they are past retention, and their numbers are known for ever.
+    Column("pruned", BigInteger, nullable=False, server_default="0"),
     Column("status_revision", BigInteger, nullable=False),
     Column("first_seen_ms", BigInteger, nullable=False),
 )
@@ -142,4 +144,5 @@ events = Table(
     Column("text", Text, nullable=False),
     Index("events_by_subject", "subject", "id"),
     Index("events_by_kind", "kind", "id"),
+    Index("events_by_time", "at_ms"),
 )

@@ -5,8 +5,10 @@ from typing import Any
 
 from sqlalchemy import delete
 
+from edgekit.fleet.retention import DAY_MS, Retention
 from edgekit.fleet.store.auditing import audit
 from edgekit.fleet.store.leases import Lease
+from edgekit.fleet.store.pruning import prune
 from edgekit.fleet.store.tables import telemetry
 from edgekit.fleet.store.uploads import store_uploads
 from edgekit.telemetry import Batch, Event
@@ -33,6 +35,14 @@ def test_a_row_that_vanished_is_found(write: Run, read: Run, lease: Lease) -> No
     send(write, lease, "roof", 1, 2, made=2)
     write(lambda connection: connection.execute(delete(telemetry).where(telemetry.c.sequence == 1)))
     assert [line.missing for line in read(audit)] == [1]
+
+
+def test_what_was_pruned_is_stored_and_said_apart(write: Run, read: Run, lease: Lease) -> None:
+    """The line tells how many of the stored are past retention, and its verdict is that of before."""
+    send(write, lease, "roof", 1, 2, made=3)
+    write(prune, Retention(), 1000 * DAY_MS, 1)
+    (line,) = read(audit)
+    assert (line.made, line.stored, line.pruned, line.lost, line.missing) == (3, 2, 1, 0, 1)
 
 
 def test_one_device_can_be_audited(write: Run, read: Run, lease: Lease) -> None:

@@ -1,12 +1,14 @@
 """The open store: one transaction for each function, one writer, and errors that say what to do."""
 
 import asyncio
+import shutil
 import sqlite3
 import subprocess
 import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -16,7 +18,7 @@ from sqlalchemy.exc import IntegrityError
 
 from edgekit.errors import DeviceError
 from edgekit.fleet.store.database import Store, open_store
-from edgekit.fleet.store.events import append_event, list_events
+from edgekit.fleet.store.events import LoggedEvent, append_event, append_events, list_events
 from edgekit.fleet.store.tables import leases, statuses
 
 
@@ -114,6 +116,67 @@ def test_it_writes_durably(store: Store) -> None:
         return [connection.execute(text(f"PRAGMA {name}")).scalar() for name in names]
 
     assert store.submit_write(look).result() == ["wal", 2, 1, 10_000]
+
+
+def find_auto_vacuum(store: Store) -> Any:
+    return store.submit_write(lambda connection: connection.execute(text("PRAGMA auto_vacuum")).scalar()).result()
+
+
+def make_unshrinkable(path: Path) -> None:
+    """A database of some MB, as one was made before files could become smaller."""
+    with open_store(path) as store:
+        store.submit_write(append_events, [LoggedEvent(at_ms=0, kind="x", subject="y", text="z" * 1900)] * 2000).result()
+    connection = sqlite3.connect(path)
+    connection.execute("PRAGMA auto_vacuum = NONE")
+    connection.execute("VACUUM")
+    connection.close()
+
+
+def test_a_file_can_become_smaller(tmp_path: Path) -> None:
+    """A new one is made so, and one from before is written anew when it is opened, with all that it has."""
+    path = tmp_path / "store.db"
+    make_unshrinkable(path)
+    for _ in range(2):
+        with open_store(path) as store:
+            assert find_auto_vacuum(store) == 2
+            assert store.submit_read(count_events).result() == 2000
+    with open_store(tmp_path / "new.db") as store:
+        assert find_auto_vacuum(store) == 2
+
+
+OPEN_WITH_SMALL_FILES = """
+import resource, sys
+from pathlib import Path
+from edgekit.fleet.store.database import open_store
+from edgekit.fleet.store.events import append_event, list_events
+
+resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20))
+with open_store(Path(sys.argv[1])) as store:
+    store.submit_write(append_event, "x", "y", "z", 0).result()
+    print(len(store.submit_read(list_events, limit=10_000).result()))
+"""
+
+
+def test_a_file_that_cannot_be_written_anew_is_used_as_it_is(tmp_path: Path) -> None:
+    """Where the system refuses to write so much, that is said, and the store works."""
+    path = tmp_path / "store.db"
+    make_unshrinkable(path)
+    done = subprocess.run([sys.executable, "-c", OPEN_WITH_SMALL_FILES, path], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout) == (0, "2001\n"), done.stderr
+    assert "does not become smaller when old records are removed: it could not be written anew" in done.stderr
+
+
+def test_a_disk_without_room_is_left_with_what_it_has(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    """Writing a file anew never fills the disk: it is said how much room it needs, and it is done once there is."""
+    path = tmp_path / "store.db"
+    make_unshrinkable(path)
+    with monkeypatch.context() as patched:
+        patched.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=path.stat().st_size * 2))
+        with open_store(path) as store:
+            assert find_auto_vacuum(store) == 0
+    assert "until the disk has 12 MB free" in caplog.text
+    with open_store(path) as store:
+        assert find_auto_vacuum(store) == 2
 
 
 def test_a_statement_that_is_wrong_is_no_fault_of_the_disk(write: Callable[..., Any]) -> None:
