@@ -141,7 +141,7 @@ def audit(device: str, wait: float, server: str, *, as_json: bool) -> None:
         lines = _wait_until_settled(client, device, wait)
     missing = sum(line.missing for line in lines)
     if as_json:
-        totals = {name: sum(getattr(line, name) for line in lines) for name in ("made", "stored", "lost", "missing")}
+        totals = {name: sum(getattr(line, name) for line in lines) for name in ("made", "stored", "pruned", "lost", "missing")}
         print_json({**totals, "settled": missing == 0, "streams": lines})
     else:
         _print_audit(lines, missing)
@@ -164,14 +164,16 @@ def _print_audit(lines: "list[AuditView]", missing: int) -> None:
     from edgekit.cli.console import print_table
 
     print_table(
-        ("device", "epoch", "made", "stored", "known lost", "missing"),
-        [(one.device, one.epoch, *map(str, (one.made, one.stored, one.lost, one.missing))) for one in lines],
+        ("device", "epoch", "made", "stored", "past retention", "known lost", "missing"),
+        [(one.device, one.epoch, *map(str, (one.made, one.stored, one.pruned, one.lost, one.missing))) for one in lines],
     )
-    made, stored, lost = (sum(getattr(line, name) for line in lines) for name in ("made", "stored", "lost"))
+    made, stored, pruned, lost = (sum(getattr(line, name) for line in lines) for name in ("made", "stored", "pruned", "lost"))
     if missing:
         click.echo(f"{missing} of {made} records are neither stored nor known to be lost: they are on their way, or wait in an outbox.")
     else:
         click.echo(f"{made} records made = {stored} stored + {lost} known to be lost.")
+    if pruned:
+        click.echo(f"Of the {stored} stored, {pruned} are past retention: they were removed, as [store] in fleet.toml says.")
 
 
 def _announce(running: "Running", *, as_json: bool) -> None:

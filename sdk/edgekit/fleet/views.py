@@ -204,7 +204,10 @@ class FleetActivity(Record, frozen=True, kw_only=True):
 
 
 class AuditView(Record, frozen=True, kw_only=True):
-    """One stream of records: of *made*, *stored* lie in the store, *lost* are known to be lost, and of *missing* nobody knows yet."""
+    """One stream of records: of *made*, *stored* were stored, *lost* are known to be lost, and of *missing* nobody knows yet.
+
+    Of the stored, *pruned* are past retention and were removed.
+    """
 
     device: str
     epoch: str
@@ -212,6 +215,7 @@ class AuditView(Record, frozen=True, kw_only=True):
     stored: int
     lost: int
     missing: int
+    pruned: int = 0
 
 
 class EventView(Record, frozen=True, kw_only=True):

@@ -2,6 +2,7 @@
 
 import json
 import socket
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,6 +12,10 @@ from click.testing import CliRunner, Result
 from edgekit.cli.fleet import fleet
 from edgekit.errors import InputError, TransferError
 from edgekit.fleet.director import load_director
+from edgekit.fleet.retention import Retention
+from edgekit.fleet.settings import FleetDirectory
+from edgekit.fleet.store.database import open_store
+from edgekit.fleet.store.pruning import prune
 from edgekit.releases.client import visiting
 from edgekit.telemetry import Event, Lost
 
@@ -84,6 +89,20 @@ def test_an_audit_tells_what_is_missing(fleet_server: str, add_device: Callable[
     done = run("audit", "--device", "unsettled", "--wait", "0.2", "--server", fleet_server)
     assert done.exit_code == 1
     assert "2 of 3 records are neither stored nor known to be lost" in done.stdout
+
+
+def test_an_audit_says_what_is_past_retention(fleet_directory: FleetDirectory, fleet_server: str, add_device: Callable[..., None]) -> None:
+    """What was removed is stored in the sum, the exit code is that of before, and how much it is stands below and in the table."""
+    add_device("ancient", made=3, records=(Event(1, 1, "test"), Event(2, time.time_ns() // 1_000_000, "test"), Lost(3, 3)))
+    with open_store(fleet_directory.store) as store:
+        store.submit_write(prune, Retention(), time.time_ns() // 1_000_000).result(10)
+    done = run("audit", "--device", "ancient", "--server", fleet_server)
+    assert done.exit_code == 0, done.output
+    assert "3 records made = 2 stored + 1 known to be lost.\nOf the 2 stored, 1 are past retention" in done.stdout
+    assert "past retention" in done.stdout.splitlines()[0]
+    told = json.loads(run("audit", "--device", "ancient", "--server", fleet_server, "--json").stdout)
+    assert [told[name] for name in ("made", "stored", "pruned", "lost", "missing", "settled")] == [3, 2, 1, 1, 0, True]
+    assert [one["pruned"] for one in told["streams"]] == [1]
 
 
 @pytest.mark.parametrize("command", ["init", "up", "status", "audit"])

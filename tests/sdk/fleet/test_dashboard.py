@@ -20,16 +20,18 @@ from edgekit.files import digest_bytes
 from edgekit.fleet.dashboard import list_pages
 from edgekit.fleet.founding import found_fleet
 from edgekit.fleet.mosquitto import find_installed
+from edgekit.fleet.retention import Retention
 from edgekit.fleet.settings import FleetDirectory, FleetSettings
 from edgekit.fleet.store.database import open_store
 from edgekit.fleet.store.devices import set_labels
+from edgekit.fleet.store.pruning import prune
 from edgekit.fleet.store.rollouts import list_standings, save_rollout
 from edgekit.fleet.store.uploads import SentInventory, store_uploads
 from edgekit.histogram import record_values
 from edgekit.rollout import Phase, Rollout, RolloutState
 from edgekit.status import DeviceInventory, DeviceStatus, ModelStatus
 from edgekit.targets import Hardware
-from edgekit.telemetry import Batch, Interval
+from edgekit.telemetry import Batch, Event, Interval
 
 EPOCH = "0123456789abcdef"
 RELEASE, DIGEST = "digits@1.1.0", digest_bytes(b"digits@1.1.0")
@@ -87,6 +89,12 @@ class Writer:
         records = tuple(Interval(sequence=one + 1, start_ms=begin + one * 1000, duration_ms=1000, **about, **counts) for one in range(seconds))
         self.write(store_uploads, (), [(name, Batch(epoch=EPOCH, first_held=1, made=seconds, records=records))], now_ms())
 
+    def forget(self, name: str, records: int) -> None:
+        """Records of a start of long ago, which are past retention and removed."""
+        old = tuple(Event(sequence=number, at_ms=1, kind="x") for number in range(1, records + 1))
+        self.write(store_uploads, (), [(name, Batch(epoch="0" * 16, first_held=1, made=records, records=old))], now_ms())
+        self.write(prune, Retention(), now_ms())
+
 
 @pytest.fixture(scope="module")
 def browser():
@@ -139,6 +147,7 @@ def writer(served):
     written.add("host-3", simulated=True)
     written.write(set_labels, "gate-2", {"place": "<b>gate</b>"})
     written.measure("gate-2")
+    written.forget("gate-2", 5)
     return written
 
 
@@ -187,7 +196,8 @@ def test_telemetry_is_drawn_and_the_books_are_shown(served, writer, open_page):
     page = open_page(served.running.http)
     page.locator("#chart-requests .bars path").first.wait_for(state="attached")
     page.locator("#chart-latency .scatterlayer path").first.wait_for(state="attached")
-    wait_for(page, "#audit", "20 made = 20 stored + 0 known to be lost")
+    wait_for(page, "#audit", "25 made = 25 stored + 0 known to be lost. Of the stored, 5 are past retention and were removed")
+    wait_for(page, "#figures", "5 of them past retention, 0 known to be lost")
     page.locator("#device").select_option("roof-1")
     wait_for(page, "#telemetry-note", "Nothing was measured")
 

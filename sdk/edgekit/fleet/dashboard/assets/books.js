@@ -31,15 +31,15 @@ export function showEvents(place, events) {
   show(place, makeTable("Events, newest first", ["When", "Kind", "Of", { text: "What", kind: "text" }], rows));
 }
 
-/** All streams added up: {made, stored, lost, missing}, and the same for each device. */
+/** All streams added up: {made, stored, pruned, lost, missing}, and the same for each device. */
 export function addUp(streams) {
-  const blank = () => ({ made: 0, stored: 0, lost: 0, missing: 0, epochs: 0 });
+  const blank = () => ({ made: 0, stored: 0, pruned: 0, lost: 0, missing: 0, epochs: 0 });
   const total = blank();
   const devices = new Map();
   for (const one of streams) {
     if (!devices.has(one.device)) devices.set(one.device, blank());
     for (const sum of [total, devices.get(one.device)]) {
-      for (const name of ["made", "stored", "lost", "missing"]) sum[name] += one[name];
+      for (const name of ["made", "stored", "pruned", "lost", "missing"]) sum[name] += one[name];
       sum.epochs += 1;
     }
   }
@@ -53,15 +53,15 @@ export function showAudit(place, streams) {
     return;
   }
   const { total, devices } = addUp(streams);
-  const columns = ["made", "stored", "lost", "missing"];
-  const heads = ["Device", ...["Made", "Stored", "Lost", "On their way"].map((text) => ({ text, kind: "number" }))];
+  const columns = ["made", "stored", "pruned", "lost", "missing"];
+  const heads = ["Device", ...["Made", "Stored", "Past retention", "Lost", "On their way"].map((text) => ({ text, kind: "number" }))];
   const rows = [...devices].sort(([one], [other]) => one.localeCompare(other)).slice(0, 100).map(([device, sum]) => ({
     key: device,
     cells: [[make("span", { class: "name" }, device), under(format.counted(sum.epochs, "start"))], ...columns.map((name) => format.count(sum[name]))],
   }));
   show(
     place,
-    make("p", { class: "sum" }, `${format.count(total.made)} made = ${format.count(total.stored)} stored + ${format.count(total.lost)} known to be lost`, total.missing ? ` + ${format.count(total.missing)} on their way` : ""),
+    make("p", { class: "sum" }, `${format.count(total.made)} made = ${format.count(total.stored)} stored + ${format.count(total.lost)} known to be lost`, total.missing ? ` + ${format.count(total.missing)} on their way` : "", total.pruned ? `. Of the stored, ${format.count(total.pruned)} are past retention and were removed` : ""),
     makeTable("Telemetry records by device", heads, rows, "narrow"),
   );
 }

@@ -30,6 +30,7 @@ function showFigures() {
   const { health, activity } = known;
   if (!health) return;
   const { total } = addUp(known.streams);
+  const forgotten = total.pruned ? `${format.count(total.pruned)} of them past retention, ` : "";
   const failed = activity ? activity.failed - activity.rescued : null;
   show(
     at("figures"),
@@ -37,7 +38,7 @@ function showFigures() {
     figure("Requests per second", activity?.per_second === null || !activity ? format.UNKNOWN : format.figures(activity.per_second), "", `${format.count(activity?.requests)} in the newest intervals`),
     figure("Latency p95", format.milliseconds(activity?.p95_ms), "", `p50 ${format.milliseconds(activity?.p50_ms)}, p99 ${format.milliseconds(activity?.p99_ms)}`),
     figure("Requests failed", format.count(failed), "", activity?.rescued ? `${format.count(activity.rescued)} rescued by the previous release` : "none had to be rescued"),
-    figure("Records stored", format.count(total.stored), ` of ${format.count(total.made)}`, `${format.count(total.lost)} known to be lost, ${format.count(total.missing)} on their way`),
+    figure("Records stored", format.count(total.stored), ` of ${format.count(total.made)}`, `${forgotten}${format.count(total.lost)} known to be lost, ${format.count(total.missing)} on their way`),
   );
 }
 
