@@ -25,6 +25,7 @@ from edgekit.fleet.http_server import serving_http
 from edgekit.fleet.ingest import Ingest
 from edgekit.fleet.listening import bind_socket, check_loopback
 from edgekit.fleet.probing import is_answering, probe_broker
+from edgekit.fleet.pruner import Pruner
 from edgekit.fleet.publishing import MqttPublisher
 from edgekit.fleet.release_reader import ReleaseReader
 from edgekit.fleet.rollouts import RolloutDesk
@@ -99,6 +100,8 @@ class FleetServer:
         ingest = Ingest(store, broker, self.settings.shards, lambda _: coordinator.wake())
         await stack.enter_async_context(working(coordinator.run(), "coordinator", ended))
         await stack.enter_async_context(working(ingest.run(), "ingest", ended))
+        pruner = Pruner(store, self.settings.store, functools.partial(log_event, store, "store"), read_clock)
+        await stack.enter_async_context(working(pruner.run(), "pruner", ended))
         await wait_connected(ingest, self.settings.shards, ended)
         return coordinator
 

@@ -1,6 +1,7 @@
 """The whole server as the program that people run: started, used by a device, killed, and started again."""
 
 import asyncio
+import functools
 import json
 import os
 import secrets
@@ -27,7 +28,12 @@ from edgekit.fleet.client import FleetClient
 from edgekit.fleet.founding import found_fleet
 from edgekit.fleet.mosquitto import find_installed
 from edgekit.fleet.probing import is_answering
-from edgekit.fleet.settings import FleetDirectory, FleetSettings, Running
+from edgekit.fleet.pruner import Pruner
+from edgekit.fleet.retention import DAY_MS, Retention
+from edgekit.fleet.server import FleetServer
+from edgekit.fleet.settings import FleetDirectory, FleetSettings, Running, read_settings
+from edgekit.fleet.store.database import open_store
+from edgekit.fleet.store.uploads import store_uploads
 from edgekit.status import DeviceStatus, Stored
 from edgekit.telemetry import Batch, Event, encode_batch
 from edgekit.topics import filter_down, name_up
@@ -219,6 +225,31 @@ def test_a_broker_of_ones_own_may_go_away_and_come_back(server: Server, tmp_path
     assert server.end() == 0
     broker.kill()
     broker.wait(10)
+
+
+def test_what_is_past_retention_is_removed(directory: FleetDirectory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The server prunes as fleet.toml says, and the API tells how much it was; the wait before it begins is left out here."""
+    now_ms = time.time_ns() // 1_000_000
+    days = [now_ms - number * DAY_MS - 1000 for number in range(4)]
+    records = tuple(Event(number, at_ms, "test") for number, at_ms in enumerate(reversed(days), 1))
+    with open_store(directory.store) as store:
+        store.submit_write(store_uploads, (), [("roof-1", Batch("a" * 16, 1, 4, records))], now_ms).result(10)
+    monkeypatch.setattr("edgekit.fleet.server.Pruner", functools.partial(Pruner, first_s=0))
+
+    def look(running: Running) -> bool:
+        with FleetClient(running.http) as client:
+            (line,) = client.audit()
+            return (line.made, line.stored, line.pruned, line.missing) == (4, 4, 2, 0)
+
+    async def run() -> None:
+        stop, running = asyncio.Event(), asyncio.get_running_loop().create_future()
+        settings = msgspec.structs.replace(read_settings(directory), http=Endpoint(), mqtt=Endpoint(), store=Retention(telemetry_days=2))
+        serving = asyncio.create_task(FleetServer(directory, settings).run(stop, running.set_result))
+        await asyncio.to_thread(until, functools.partial(look, await asyncio.wait_for(running, 30)))
+        stop.set()
+        await serving
+
+    asyncio.run(run())
 
 
 def start_broker(configuration: Path, listen: Endpoint) -> "subprocess.Popen[bytes]":

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from edgekit.addresses import Endpoint
 from edgekit.errors import InputError
+from edgekit.fleet.retention import Retention
 from edgekit.fleet.settings import FleetDirectory, FleetSettings, read_settings, write_settings
 
 
@@ -16,11 +17,17 @@ def directory(tmp_path: Path) -> FleetDirectory:
     return FleetDirectory(root=tmp_path)
 
 
-@given(releases=st.text(st.characters(codec="utf-8"), min_size=1, max_size=40), shards=st.integers(1, 1024), port=st.integers(0, 65535))
-def test_settings_survive_their_file(tmp_path_factory: pytest.TempPathFactory, releases: str, shards: int, port: int) -> None:
+@given(
+    releases=st.text(st.characters(codec="utf-8"), min_size=1, max_size=40),
+    shards=st.integers(1, 1024),
+    port=st.integers(0, 65535),
+    store=st.builds(Retention, telemetry_days=st.integers(1, 36_500), events_days=st.integers(1, 36_500), max_gb=st.floats(0.01, 1e6)),
+)
+def test_settings_survive_their_file(tmp_path_factory: pytest.TempPathFactory, releases: str, shards: int, port: int, store: Retention) -> None:
     """Whatever the paths are called, what is written as TOML is read back the same."""
     directory = FleetDirectory(root=tmp_path_factory.mktemp("fleet"))
-    settings = FleetSettings(releases=releases, shards=shards, http=Endpoint(port=port), broker="mqtt://host" if port % 2 else None)
+    broker = "mqtt://host" if port % 2 else None
+    settings = FleetSettings(releases=releases, shards=shards, http=Endpoint(port=port), broker=broker, store=store)
     write_settings(directory, settings)
     assert read_settings(directory) == settings
 
@@ -35,6 +42,15 @@ def test_settings_survive_their_file(tmp_path_factory: pytest.TempPathFactory, r
         ('releases = "r"\n[http]\nport = 70000', r"http\.port"),
         ('releases = "r"\n[mqtt]\nhost = "a b"', r"mqtt\.host"),
         ('releases = "r"\nbroker = "amqp://host"', "broker"),
+        ('releases = "r"\nstore = "x"', "store"),
+        ('releases = "r"\n[store]\ntelemetry_days = 0', r"store\.telemetry_days"),
+        ('releases = "r"\n[store]\ntelemetry_days = 1.5', r"store\.telemetry_days"),
+        ('releases = "r"\n[store]\nevents_days = true', r"store\.events_days"),
+        ('releases = "r"\n[store]\nmax_gb = 0', r"store\.max_gb"),
+        ('releases = "r"\n[store]\nmax_gb = nan', r"store\.max_gb"),
+        ('releases = "r"\n[store]\nmax_gb = inf', r"store\.max_gb"),
+        ('releases = "r"\n[store]\nmax_gb = "10"', r"store\.max_gb"),
+        ('releases = "r"\n[store]\ndays = 3', "days"),
         ("releases = ", "not TOML"),
         ('releases = "\xff"'.encode("latin-1"), "not TOML"),
     ],
@@ -44,6 +60,14 @@ def test_a_wrong_setting_is_named_with_its_file(directory: FleetDirectory, text:
     directory.settings.write_bytes(text if isinstance(text, bytes) else text.encode())
     with pytest.raises(InputError, match=rf"fleet\.toml.*{named}"):
         read_settings(directory)
+
+
+def test_what_is_not_said_is_remembered_for_a_month(directory: FleetDirectory) -> None:
+    """A fleet that was made before there was [store] has its defaults: 30 days, a year, and 10 GB, each by itself."""
+    directory.settings.write_text('releases = "r"\n')
+    assert read_settings(directory).store == Retention(telemetry_days=30, events_days=365, max_gb=10)
+    directory.settings.write_text('releases = "r"\n[store]\nmax_gb = 2\n')
+    assert read_settings(directory).store == Retention(telemetry_days=30, events_days=365, max_gb=2)
 
 
 def test_a_directory_without_fleet_says_how_to_make_one(directory: FleetDirectory) -> None:
