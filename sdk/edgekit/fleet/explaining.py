@@ -15,7 +15,7 @@ def explain_models(connection: Connection, device: str, now_ms: int) -> tuple[st
     reported = {} if status is None else {one.model: one for one in status.models}
     pending = {rollout.model: (rollout, one) for rollout, one in reversed(_find_open(connection, device))}
     models = sorted({*reported, *pending, *(one.model for one in list_desired(connection, device))})
-    refused = (f"It refused what it should have: {status.refused}.",) if status is not None and status.refused else ()
+    refused = (f"It refused what it should have: {status.refused.rstrip('.')}.",) if status is not None and status.refused else ()
     if not models:
         return (*refused, "It has no model, and no rollout selects it.")
     return refused + tuple(

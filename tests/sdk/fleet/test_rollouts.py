@@ -15,10 +15,12 @@ from edgekit.fleet.release_reader import ReleaseReader
 from edgekit.fleet.rollouts import NobodySelected, RolloutConflict, RolloutDesk, make_rollout
 from edgekit.fleet.store.events import list_events
 from edgekit.fleet.store.rollouts import list_rollouts
+from edgekit.fleet.store.uploads import store_uploads
 from edgekit.fleet.views import RolloutRequest, RolloutView
 from edgekit.releases.publishing import publish_release
 from edgekit.releases.versions import Release
 from edgekit.rollout import SEEN_MS, Phase, Rollout, RolloutEnded, RolloutState, parse_phases
+from edgekit.status import DeviceStatus
 
 OLD, NEW, NEWER = "digits@1.0.0", "digits@1.1.0", "digits@1.5.0"
 
@@ -248,6 +250,13 @@ def test_a_device_is_explained_at_each_step(desk: Desk) -> None:
     assert sentence.endswith("; it says committed.")
     with pytest.raises(UnknownName):
         desk.say("explain", "nosuch")
+
+
+def test_what_a_device_refused_is_explained(desk: Desk) -> None:
+    """Its own sentences are given, and end once."""
+    status = DeviceStatus(device="a", epoch="f" * 16, revision=1, refused="releases: they have expired. Check the clock.")
+    desk.fleet.write(store_uploads, (), [("a", status)], desk.fleet.now)
+    assert desk.say("explain", "a").sentences[0] == "It refused what it should have: releases: they have expired. Check the clock."
 
 
 def test_a_device_without_models_is_explained(desk: Desk) -> None:
