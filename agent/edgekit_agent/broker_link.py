@@ -152,9 +152,11 @@ class BrokerLink:
             self._happened.append(Connected())
 
     def _on_disconnect(
-        self, _client: mqtt.Client, _data: Any, _flags: mqtt.DisconnectFlags, reason: ReasonCode, _properties: Properties | None
+        self, _client: mqtt.Client, _data: Any, flags: mqtt.DisconnectFlags, reason: ReasonCode, _properties: Properties | None
     ) -> None:
-        self._ended = self._ended or f"the connection ended: {reason}"
+        # Without a word from the broker, paho's own reason says nothing.
+        cause = str(reason) if flags.is_disconnect_packet_from_server else "the broker has gone, or let in another device with this id"
+        self._ended = self._ended or f"the connection ended: {cause}"
 
     def _on_publish(self, _client: mqtt.Client, _data: Any, message: int, reason: ReasonCode, _properties: Properties | None) -> None:
         if reason.is_failure:
