@@ -347,6 +347,9 @@ def _explain(rollout: Rollout, standings: Sequence[Standing], assign: Sequence[s
     absent = sum(one.state not in SETTLED and not one.is_present(now_ms) for one in standings)
     where = f"phase {rollout.phase + 1} of {len(rollout.phases)} ({rollout.phases[rollout.phase]})"
     text = f"{where}, given to {given}: {_count_ends(standings)}"
+    # Nobody is at work on it, and yet the phase is not done: what is missing are requests.
+    ended = [one.state in SETTLED for one in standings if _counts(one, now_ms)]
+    text += "; it goes on once enough have proved it there" if ended and all(ended) and not assign else ""
     return replace(rollout, reason=text + (f"; {absent} absent get it when they return" if absent else ""))
 
 

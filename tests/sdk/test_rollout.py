@@ -152,7 +152,13 @@ def test_each_class_must_be_proved_by_its_own_canary() -> None:
     ]
     decision = next_decision(make_rollout("canary,100%"), standings, NOW)
     assert (decision.assign, decision.rollout.phase) == ((), 0)
-    assert "too few requests" in decision.rollout.reason
+    assert decision.rollout.reason.endswith("on 1 it served too few requests to tell; it goes on once enough have proved it there")
+
+
+def test_a_rollout_to_absent_devices_waits_for_no_requests() -> None:
+    """Where nobody has it yet there is nothing to be proved."""
+    away = [replace(one, seen_ms=LONG_AGO) for one in make_standings(None)]
+    assert "proved" not in next_decision(make_rollout("1,100%"), away, NOW).rollout.reason
 
 
 def test_a_class_that_appears_late_gets_its_canary_and_no_other() -> None:
