@@ -4,7 +4,8 @@ import { make, makeTable, note, show, under } from "./dom.js";
 import * as format from "./format.js";
 import { ORDER, stateBadge, tone } from "./states.js";
 
-const FIRST = 60;
+/** Devices that are listed: those with news come first, and the bar above counts all. */
+const FIRST = 12;
 const OPEN = ["running", "paused"];
 
 /** The id of the rollout to show: the one that was *chosen*, else the newest that is open, else the newest. */
