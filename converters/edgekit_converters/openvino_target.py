@@ -55,7 +55,8 @@ def _read(source: SourceModel) -> Any:
     import openvino
 
     try:
-        model = openvino.convert_model(source.path)
+        with muted():
+            model = openvino.convert_model(source.path)
     except Exception as error:
         # The front end raises OpConversionFailure, GeneralFailure, RuntimeError and more; the message names the operators.
         raise ConversionError("openvino", f"OpenVINO cannot express it: {_explain(error)}", "Leave this format out with --to.") from error

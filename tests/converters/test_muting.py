@@ -41,3 +41,11 @@ def test_streams_come_back_after_an_error(capfd) -> None:
         raise ValueError("broken")
     os.write(2, b"heard\n")
     assert capfd.readouterr().err == "heard\n"
+
+
+def test_the_root_loggers_level_is_put_back() -> None:
+    """A library that quietens all logging quietens nobody else's."""
+    before = logging.getLogger().level
+    with muted():
+        logging.getLogger().setLevel(logging.CRITICAL)
+    assert logging.getLogger().level == before

@@ -1,6 +1,6 @@
 """Managed environments: found, made once, made whole or not at all, and called."""
 
-import multiprocessing
+import subprocess
 import sys
 from pathlib import Path
 
@@ -39,11 +39,12 @@ def made(place: Path, tmp_path: Path) -> Environment:
     return environment
 
 
-def _ensure(place: str, lock: Path) -> str:
-    import os
-
-    os.environ[environments.PLACE] = place
-    return str(ensure_environment(Environment(name="shared", minimum=HERE, maximum=HERE, lock=lock, size_mb=20)))
+_ENSURE = """
+import sys
+from pathlib import Path
+from edgekit.environments import Environment, ensure_environment
+print(ensure_environment(Environment(name="shared", minimum=sys.version_info[:2], maximum=sys.version_info[:2], lock=Path(sys.argv[1]), size_mb=20)))
+"""
 
 
 def _script(directory: Path, body: str) -> Path:
@@ -117,12 +118,14 @@ def test_missing_python_is_an_obstacle(tmp_path: Path) -> None:
     assert "3.99" in obstacle
 
 
-def test_two_processes_make_one_environment(place: Path, tmp_path: Path) -> None:
+def test_two_processes_make_one_environment(tmp_path: Path) -> None:
     """Of two processes that want the same environment at once, both get it whole."""
     lock = tmp_path / "shared.lock"
     lock.write_text("# shared\n")
-    with multiprocessing.get_context("spawn").Pool(2) as pool:
-        pythons = pool.starmap(_ensure, [(str(place), lock)] * 2)
+    command = [sys.executable, "-c", _ENSURE, str(lock)]
+    processes = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    pythons = [process.communicate(timeout=120)[0].strip() for process in processes]
+    assert [process.returncode for process in processes] == [0, 0]
     assert pythons[0] == pythons[1]
     assert Path(pythons[0]).exists()
 

@@ -57,7 +57,8 @@ def draw(kind: inspect.Type) -> st.SearchStrategy[Any]:  # noqa: C901, PLR0911, 
         case inspect.Metadata():
             return draw(kind.type)
         case inspect.IntType():
-            return st.integers(bound(kind.ge, -(1 << 53)), bound(kind.le, 1 << 53))
+            least = bound(kind.ge, -(1 << 53)) if kind.gt is None else kind.gt + 1
+            return st.integers(least, bound(kind.le, 1 << 53) if kind.lt is None else kind.lt - 1)
         case inspect.FloatType():
             return st.floats(kind.ge, kind.le, allow_nan=False, allow_infinity=False)
         case inspect.BoolType():
