@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edgekit.arrays import Array
-from edgekit.conversion import Calibration, SourceModel
+from edgekit.conversion import Calibration, Order, SourceModel
 from edgekit.errors import ConversionError
 
 if TYPE_CHECKING:
@@ -17,18 +17,12 @@ if TYPE_CHECKING:
 _QUANTISED = ("QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "ConvInteger", "MatMulInteger")
 
 
-def require_calibration(format: str, source: SourceModel, calibration: Calibration | None) -> Calibration:
-    """*calibration*, or ConversionError where there is none or *source* is quantised already."""
-    import onnx
-
-    if calibration is None:
-        raise ConversionError(f"{format}-int8", "static int8 needs representative inputs", "Give them with --calibration FILE.npz.")
-    if is_quantised(onnx.load(source.path)):
-        problem = "the source model is quantised already, and quantising it again would only lose accuracy"
-        raise ConversionError(
-            f"{format}-int8", problem, "Give the float model that it was made from, or ask for fp32 alone, which keeps it as it is."
-        )
-    return calibration
+def require_calibration(format: str, order: Order) -> Calibration:
+    """The calibration of *order*, or ConversionError where it has none."""
+    if order.calibration is None:
+        problem = f"{order.precision.name} needs representative inputs"
+        raise ConversionError(f"{format}-{order.precision.name}", problem, "Give them with --calibration FILE.npz.")
+    return order.calibration
 
 
 def is_quantised(model: ModelProto) -> bool:

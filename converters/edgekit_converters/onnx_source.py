@@ -5,8 +5,11 @@ from __future__ import annotations
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
-from edgekit.conversion import SourceModel
+from edgekit.artifacts import Artifact, bind_identically
+from edgekit.conversion import HUB, SourceModel, SourceOptions
 from edgekit.errors import DeviceError, InputError
+from edgekit_converters.artifact_files import describe_files
+from edgekit_converters.calibrating import is_quantised
 from edgekit_converters.onnx_files import read_model
 from edgekit_converters.onnx_specs import describe_inputs, describe_outputs
 from edgekit_converters.packages import find_missing
@@ -39,7 +42,7 @@ class OnnxSource:
             head = file.read(2)
         return len(head) == 2 and head[0] == _FIRST_FIELD and head[1] <= _NEWEST_IR
 
-    def load(self, path: Path, workspace: Path) -> SourceModel:
+    def load(self, path: Path, workspace: Path, options: SourceOptions) -> SourceModel:
         """Read the model at *path*, and write what every target is made from into *workspace* under the same name.
 
         Raises:
@@ -55,12 +58,20 @@ class OnnxSource:
         model = run_passes(model, StripMetadata(), NameDimensions())
         hub = workspace / f"{path.stem}.onnx"
         hub.write_bytes(model.SerializeToString(deterministic=True))
+        inputs, outputs = describe_inputs(model, path), describe_outputs(model, path)
+        artifact = Artifact(
+            format="onnx", files=describe_files(workspace, hub.name), inputs=bind_identically(inputs), outputs=bind_identically(outputs)
+        )
         return SourceModel(
-            path=hub,
             format=self.format,
-            inputs=describe_inputs(model, path),
-            outputs=describe_outputs(model, path),
+            files=(path,),
+            directory=workspace,
+            artifact=artifact,
+            inputs=inputs,
+            outputs=outputs,
+            forms={HUB: hub},
             tools={"onnx": version("onnx")},
+            precision="int8" if is_quantised(model) else "fp32",
         )
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from edgekit.arrays import Array
 from edgekit.artifacts import Artifact, bind_identically
-from edgekit.conversion import Calibration, SourceModel
+from edgekit.conversion import HUB, Calibration, Order, SourceModel
 from edgekit.errors import ConversionError
 from edgekit_converters.artifact_files import describe_files
 from edgekit_converters.calibrating import is_quantised, require_calibration, stream_batches
@@ -42,14 +42,18 @@ class OnnxTarget:
         """The versions of onnx, onnxruntime and onnxslim."""
         return list_versions(*_PACKAGES)
 
-    def convert(self, source: SourceModel, precision: str, calibration: Calibration | None, directory: Path) -> Artifact:
+    def suggest_precisions(self, source: SourceModel) -> tuple[str, ...]:  # noqa: ARG002 - the port gives it
+        """fp32 and int8."""
+        return ("fp32", "int8")
+
+    def convert(self, source: SourceModel, order: Order, directory: Path) -> Artifact:
         """Write ``model.onnx`` into *directory*; raises as TargetConverter.convert says."""
         import onnx
 
-        if precision == "int8":
-            model = _quantise(source, require_calibration(self.format, source, calibration))
+        if order.precision.number == source.precision:
+            model = run_passes(onnx.load(source.find_form(HUB)), Slim())
         else:
-            model = run_passes(onnx.load(source.path), Slim())
+            model = _quantise(source, require_calibration(self.format, order))
         _write(model, directory / _FILE)
         return Artifact(
             format=self.format,
@@ -92,7 +96,7 @@ def _quantise(source: SourceModel, calibration: Calibration) -> ModelProto:
         prepared, quantised = Path(scratch) / "prepared.onnx", Path(scratch) / "quantised.onnx"
         try:
             with muted():
-                _prepare(source.path, prepared)
+                _prepare(source.find_form(HUB), prepared)
                 quantize_static(
                     prepared,
                     quantised,

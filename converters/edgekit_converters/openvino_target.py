@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from edgekit.arrays import Array
 from edgekit.artifacts import Artifact
-from edgekit.conversion import Calibration, SourceModel
+from edgekit.conversion import HUB, Calibration, Order, SourceModel
 from edgekit.errors import ConversionError
 from edgekit.runtimes.packages import summarize
 from edgekit.tensors import Binding, TensorSpec
@@ -40,12 +40,16 @@ class OpenVINOTarget:
         """The versions of OpenVINO and NNCF."""
         return list_versions(*_PACKAGES)
 
-    def convert(self, source: SourceModel, precision: str, calibration: Calibration | None, directory: Path) -> Artifact:
+    def suggest_precisions(self, source: SourceModel) -> tuple[str, ...]:  # noqa: ARG002 - the port gives it
+        """fp32 and int8."""
+        return ("fp32", "int8")
+
+    def convert(self, source: SourceModel, order: Order, directory: Path) -> Artifact:
         """Write ``model.xml`` and ``model.bin`` into *directory*; raises as TargetConverter.convert says."""
         model = _read(source)
         inputs, outputs = _bind(model.inputs, source.inputs), _bind(model.outputs, source.outputs)
-        if precision == "int8":
-            model = _quantise(model, source, require_calibration(self.format, source, calibration))
+        if order.precision.number != source.precision:
+            model = _quantise(model, source, require_calibration(self.format, order))
         _name_operators(model)
         _write(model, directory / _FILE)
         return Artifact(format=self.format, files=describe_files(directory, _FILE, _WEIGHTS), inputs=inputs, outputs=outputs)
@@ -56,7 +60,7 @@ def _read(source: SourceModel) -> Any:
 
     try:
         with muted():
-            model = openvino.convert_model(source.path)
+            model = openvino.convert_model(source.find_form(HUB))
     except Exception as error:
         # The front end raises OpConversionFailure, GeneralFailure, RuntimeError and more; the message names the operators.
         raise ConversionError("openvino", f"OpenVINO cannot express it: {_explain(error)}", "Leave this format out with --to.") from error

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from edgekit.arrays import Array, Arrays
-from edgekit.conversion import SourceModel
+from edgekit.conversion import HUB, SourceModel
 from edgekit.errors import ConversionError, InputError
 from edgekit.golden import synthesize_inputs
 from edgekit.runtimes.base import NativeSession
@@ -100,7 +100,7 @@ def _answer(source: SourceModel, native: NativeSession, inputs: Bindings) -> tup
     """The answers of the source and of the file to the same seeded inputs, by name, one for each trial."""
     expected: dict[str, list[Array]] = {spec.name: [] for spec in source.outputs}
     found: dict[str, list[Array]] = {spec.name: [] for spec in native.outputs}
-    original = OnnxRuntime().open(source.path, 1)
+    original = OnnxRuntime().open(source.find_form(HUB), 1)
     by_native = {binding.native.name: binding for binding in inputs}
     try:
         for sample in _make_samples(source):

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from edgekit.arrays import Arrays
 from edgekit.artifacts import Artifact
-from edgekit.conversion import Calibration, SourceModel
+from edgekit.conversion import HUB, Calibration, Order, SourceModel
 from edgekit.environments import ensure_environment, find_obstacle, run_tool
 from edgekit.errors import ConversionError, TransferError
 from edgekit.runtimes.borders import to_native
@@ -58,18 +58,22 @@ class TFLiteTarget:
         locked = dict(line.split("==") for line in ONNX2TF.lock.read_text(encoding="utf-8").splitlines() if "==" in line)
         return {"onnx2tf": locked["onnx2tf"]} | list_versions("ai-edge-litert", "ai-edge-quantizer", "onnxslim")
 
-    def convert(self, source: SourceModel, precision: str, calibration: Calibration | None, directory: Path) -> Artifact:
+    def suggest_precisions(self, source: SourceModel) -> tuple[str, ...]:  # noqa: ARG002 - the port gives it
+        """fp32 and int8."""
+        return ("fp32", "int8")
+
+    def convert(self, source: SourceModel, order: Order, directory: Path) -> Artifact:
         """Write ``model.tflite`` into *directory*; raises as TargetConverter.convert says.
 
         Both precisions stand on the same fp32 file, which is kept beside the source and made once.
         """
-        if precision == "int8":
-            calibration = require_calibration(self.format, source, calibration)
+        kept = order.precision.number == source.precision
+        calibration = None if kept else require_calibration(self.format, order)
         float_file, names = _make_float_file(source)
         target = directory / _FILE
         with muted():
             inputs, outputs = bind_tensors(source, float_file, names)
-            if calibration is None or precision == "fp32":
+            if calibration is None:
                 shutil.copyfile(float_file, target)
             else:
                 target.write_bytes(_quantise(float_file, inputs, source, calibration))
@@ -81,11 +85,12 @@ def _make_float_file(source: SourceModel) -> tuple[Path, dict[str, str]]:
     """The fp32 TFLite file of *source*, beside it, with the names that its tensors have there; made where it is not there yet."""
     import onnx
 
-    model = run_passes(onnx.load(source.path), FixShapes(_fix_sizes(source)), Slim())
+    hub = source.find_form(HUB)
+    model = run_passes(onnx.load(hub), FixShapes(_fix_sizes(source)), Slim())
     names = _choose_names(model, [spec.name for spec in (*source.inputs, *source.outputs)])
-    made = source.path.with_suffix(".tflite")
+    made = hub.with_suffix(".tflite")
     if not made.exists():
-        with tempfile.TemporaryDirectory(dir=source.path.parent, prefix="onnx2tf-") as scratch:
+        with tempfile.TemporaryDirectory(dir=hub.parent, prefix="onnx2tf-") as scratch:
             fixed = Path(scratch) / "fixed.onnx"
             onnx.save(run_passes(model, RenameTensors(names)), fixed)
             # Inputs keep the source's order of axes: LiteRT then transposes a 3x96x96 picture in 4 µs, which costs numpy 24.

@@ -52,21 +52,26 @@ def build_bundle(request: BuildRequest, progress: Progress) -> Manifest:
 
 
 def _find_name(request: BuildRequest) -> str:
-    """The model's name: the one given, else the source's file name in the letters that a name may have."""
-    name = request.name or re.sub(r"[^A-Za-z0-9_-]+", "-", request.source.name.split(".")[0]).strip("-_")
+    """The model's name: the one given, else the source's file name, or its factory's, in the letters that a name may have."""
+    stem = request.source.name.rpartition(":")[2].split(".")[0]
+    name = request.name or re.sub(r"[^A-Za-z0-9_-]+", "-", stem).strip("-_")
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}", name):
         raise InputError(f"name {name!r}", "a name has 1 to 64 letters, digits, '-' and '_', the first a letter or digit", "Give one with --name.")
     return name
 
 
 def _time_variants(candidates: Sequence[Candidate], reference: Reference, progress: Progress) -> list[Variant]:
-    """Each candidate's variant with what it cost on this machine, timed in turn with the others."""
+    """Each candidate's variant with what it cost on this machine, timed in turn with the others.
+
+    One that was made for an accelerator is left untimed: what its runtime here would take says nothing of it there.
+    """
+    timed = [one for one in candidates if one.variant.accelerator is None]
     sample = take_sample(reference.golden.inputs, reference.model.inputs)
-    sessions = {one.variant.id: one.session for one in candidates}
+    sessions = {one.variant.id: one.session for one in timed}
     latencies = measure_latencies(sessions, sample, progress=lambda done, total: progress("timing the variants", done, total))
     hardware = describe_hardware()
-    measured = [describe_measurement(one.session, latencies[one.variant.id], hardware) for one in candidates]
-    return [replace(one.variant, measured=(measurement,)) for one, measurement in zip(candidates, measured, strict=True)]
+    measured = {one.variant.id: (describe_measurement(one.session, latencies[one.variant.id], hardware),) for one in timed}
+    return [replace(one.variant, measured=measured.get(one.variant.id, ())) for one in candidates]
 
 
 def _describe(name: str, request: BuildRequest, reference: Reference, findings: Findings, variants: list[Variant], staging: Path) -> Manifest:
@@ -88,14 +93,22 @@ def _describe(name: str, request: BuildRequest, reference: Reference, findings: 
 
 
 def _trace(request: BuildRequest, reference: Reference, findings: Findings) -> Lineage:
+    files = reference.model.files
     return Lineage(
         source=request.source.name,
         source_format=reference.model.format,
-        source_digest=digest_file(request.source),
-        source_size=request.source.stat().st_size,
+        source_digest=_digest_files(files),
+        source_size=sum(file.stat().st_size for file in files),
         calibration_digest=None if request.calibration is None else digest_file(request.calibration),
         evaluation_digest=None if request.evaluation is None else digest_file(request.evaluation),
-        tools={"edgekit": version("edgekit"), "python": platform.python_version()} | reference.model.tools | findings.tools,
+        tools={"edgekit": version("edgekit"), "python": platform.python_version(), **reference.model.tools, **findings.tools},
         options=request.describe(),
         platform=platform.platform(),
     )
+
+
+def _digest_files(files: Sequence[Path]) -> str:
+    """The digest of the one file; of several that of their names and digests, a line each, as sha256sum(1) writes them."""
+    if len(files) == 1:
+        return digest_file(files[0])
+    return digest_bytes("".join(f"{digest_file(file).removeprefix('sha256:')}  {file.name}\n" for file in sorted(files)).encode())

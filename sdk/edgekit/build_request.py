@@ -1,15 +1,15 @@
 """What a user asks of a build."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from edgekit.bundles import MANIFEST
+from edgekit.conversion import SourceOptions
 from edgekit.errors import InputError, UnknownName
 from edgekit.plugins import TARGETS, find_plugins
-
-#: What is tried where no precision is asked for.
-PRECISIONS = ("fp32", "int8")
+from edgekit.precisions import order_precisions
+from edgekit.target_profiles import find_profile
 
 #: Called with what is being done, how many steps are done, and how many there are.
 Progress = Callable[[str, int, int], None]
@@ -19,13 +19,17 @@ Progress = Callable[[str, int, int], None]
 class BuildRequest:
     """What is to be made of *source*, and the bound that it must keep.
 
-    *formats* and *precisions* are those asked for; None asks for all that can be made here. *max_drop* is absolute,
+    *source* is a file or directory, or ``package.module:factory``, which is no path. *options* go with it. *target* names
+    the profile of the devices that it is meant for. *formats* and *precisions* are those asked for; None asks for what
+    pays on the target, or for what each format suggests. *max_drop* is absolute,
     in the metric's unit. *threads* is how many each variant is timed with. *seed* decides every random choice.
     """
 
     source: Path
     destination: Path
     name: str | None = None
+    options: SourceOptions = field(default_factory=SourceOptions)
+    target: str | None = None
     formats: tuple[str, ...] | None = None
     precisions: tuple[str, ...] | None = None
     calibration: Path | None = None
@@ -40,6 +44,9 @@ class BuildRequest:
         for name in self.formats or ():
             if name not in find_plugins(TARGETS):
                 raise UnknownName("format", name, find_plugins(TARGETS))
+        order_precisions(self.precisions or ())
+        if self.target is not None:
+            find_profile(self.target)
         if self.metric is not None and self.evaluation is None:
             raise InputError("--metric", "there is nothing to measure it on", "Give labelled samples with --evaluation FILE.npz.")
         if self.destination.exists() and not _is_replaceable(self.destination):
@@ -48,14 +55,23 @@ class BuildRequest:
     def describe(self) -> dict[str, str]:
         """The options that decide what comes out, as text for the lineage."""
         options = {
+            "target": self.target or "",
             "formats": ",".join(self.formats or ()),
             "precisions": ",".join(self.precisions or ()),
             "metric": self.metric or "",
             "max_drop": f"{self.max_drop:g}" if self.evaluation else "",
             "seed": str(self.seed),
+            "shapes": ",".join(f"{name}={format_sizes(sizes)}" for name, sizes in self.options.shapes.items()),
+            "inputs": ",".join(map(str, self.options.inputs)),
+            "allow_code": "yes" if self.options.allow_code else "",
         }
         return {name: value for name, value in options.items() if value}
 
 
 def _is_replaceable(destination: Path) -> bool:
     return destination.is_dir() and ((destination / MANIFEST).is_file() or not any(destination.iterdir()))
+
+
+def format_sizes(sizes: tuple[int | None, ...]) -> str:
+    """*sizes* as users write them: ``?x3x224x224``, where a question mark leaves an axis as it is."""
+    return "x".join("?" if size is None else str(size) for size in sizes)

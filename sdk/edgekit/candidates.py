@@ -10,8 +10,8 @@ from msgspec.structs import asdict, replace
 
 from edgekit.artifacts import Artifact
 from edgekit.benchmark import choose_cpu
-from edgekit.build_request import PRECISIONS, BuildRequest, Progress
-from edgekit.conversion import TargetConverter
+from edgekit.build_request import BuildRequest, Progress
+from edgekit.conversion import Order, TargetConverter
 from edgekit.errors import ConversionError, DeviceError, InputError, ParityError
 from edgekit.gate import find_drop_fault, find_parity_fault, refuse_all
 from edgekit.manifest import Metric, Skipped, Variant
@@ -19,13 +19,18 @@ from edgekit.measuring import IsolatedSession
 from edgekit.metrics import find_metric
 from edgekit.parity import answer_samples, check_power, derive_tolerance, measure_parity
 from edgekit.plugins import TARGETS, find_plugins, load_plugin
+from edgekit.precisions import PRECISIONS, Precision, find_precision, order_precisions
 from edgekit.reference import Reference
 from edgekit.runtimes.registry import find_runtime
+from edgekit.target_profiles import find_profile
+
+#: The target that makes ONNX for TensorRT: no CPU is served well by it.
+NVIDIA = "nvidia"
 
 
 @dataclass(frozen=True)
 class Attempt:
-    """One variant that is thought of: the target's name among the plug-ins, its converter, and a precision."""
+    """One variant that is thought of: the target's name among the plug-ins, its converter, and a precision's name."""
 
     target: str
     converter: TargetConverter
@@ -36,11 +41,16 @@ class Attempt:
         """The id that the variant will have."""
         return f"{self.target}-{self.precision}"
 
+    def is_of(self, name: str) -> bool:
+        """Whether *name* is its target's or its precision's."""
+        return name in (self.target, self.precision)
+
 
 @dataclass(frozen=True)
 class Candidate:
     """A variant that is sound and keeps the bound, held open so that it can be timed beside the others."""
 
+    attempt: Attempt
     variant: Variant
     session: IsolatedSession
 
@@ -51,11 +61,13 @@ class Findings:
 
     candidates: list[Candidate] = field(default_factory=list)
     skipped: list[Skipped] = field(default_factory=list)
+    attempts: dict[str, Attempt] = field(default_factory=dict)
     missed_bound: list[tuple[str, Metric]] = field(default_factory=list)
     tools: dict[str, str] = field(default_factory=dict)
 
     def skip(self, attempt: Attempt, reason: str) -> None:
         """Note why a variant is not in the bundle."""
+        self.attempts[attempt.id] = attempt
         self.skipped.append(Skipped(id=attempt.id, format=attempt.converter.format, precision=attempt.precision, reason=reason))
 
     def check(self, request: BuildRequest) -> None:
@@ -67,19 +79,18 @@ class Findings:
         """
         if self.missed_bound and not self.candidates:
             raise refuse_all(self.missed_bound, request.max_drop)
-        made = {part for one in self.candidates for part in one.variant.id.rsplit("-", 1)}
         for asked, option in ((request.formats, "--to"), (request.precisions, "--precision")):
             for name in asked or ():
-                if name not in made:
+                if not any(one.attempt.is_of(name) for one in self.candidates):
                     self._refuse(f"{option} {name}", name, request.max_drop)
         if not self.candidates:
             raise ConversionError("this model", "no variant of it can be made here: " + "; ".join(f"{one.id}: {one.reason}" for one in self.skipped))
 
     def _refuse(self, asked: str, name: str, max_drop: float) -> None:
-        missed = [one for one in self.missed_bound if name in one[0].rsplit("-", 1)]
+        missed = [one for one in self.missed_bound if self.attempts[one[0]].is_of(name)]
         if missed:
             raise refuse_all(missed, max_drop, asked)
-        told = "; ".join(f"{one.id}: {one.reason}" for one in self.skipped if name in one.id.rsplit("-", 1)) or "no target makes it"
+        told = "; ".join(f"{one.id}: {one.reason}" for one in self.skipped if self.attempts[one.id].is_of(name)) or "no target makes it"
         raise ConversionError(asked, f"it was asked for and cannot be made here: {told}")
 
 
@@ -94,6 +105,7 @@ class Workbench:
         self._reference = reference
         self._staging = staging
         self._open = contextlib.ExitStack()
+        self._profile = None if request.target is None else find_profile(request.target)
 
     def __enter__(self) -> "Workbench":
         return self
@@ -121,29 +133,53 @@ class Workbench:
 
     def _plan(self, findings: Findings) -> Iterator[Attempt]:
         """Each variant to be tried; what cannot be tried goes to *findings* with its reason."""
-        for name in self._request.formats or tuple(find_plugins(TARGETS)):
+        for name in self._list_targets():
             converter: TargetConverter = load_plugin(TARGETS, name)()
             obstacle = converter.find_obstacle()
             if obstacle is None:
                 findings.tools |= converter.list_tools()
-            for precision in self._request.precisions or PRECISIONS:
-                attempt = Attempt(name, converter, precision)
+            for precision in self._list_precisions(name, converter):
+                attempt = Attempt(name, converter, precision.name)
                 reason = obstacle or self._find_reason(converter, precision)
                 if reason is None:
                     yield attempt
                 else:
                     findings.skip(attempt, reason)
 
-    def _find_reason(self, converter: TargetConverter, precision: str) -> str | None:
-        if precision not in converter.precisions:
-            return f"{converter.format} is made in {', '.join(converter.precisions)}, not in {precision}."
-        if precision == "int8" and self._reference.calibration is None:
+    def _list_targets(self) -> tuple[str, ...]:
+        """The target converters to be tried: those asked for, else those that pay on the device, else all for any CPU.
+
+        What is made for one kind of accelerator is made where it was asked for, or its devices were.
+        """
+        if self._request.formats:
+            return self._request.formats
+        profile = self._profile
+        known = tuple(find_plugins(TARGETS))
+        return tuple(name for name in known if name in profile.precisions) if profile else tuple(name for name in known if name != NVIDIA)
+
+    def _list_precisions(self, target: str, converter: TargetConverter) -> tuple[Precision, ...]:
+        model, profile = self._reference.model, self._profile
+        if self._request.precisions:
+            return order_precisions(self._request.precisions)
+        if model.precision != "fp32":
+            return order_precisions([name for name in converter.precisions if PRECISIONS[name].number == model.precision][:1])
+        return order_precisions(profile.precisions.get(target, ()) if profile else model.suggested or converter.suggest_precisions(model))
+
+    def _find_reason(self, converter: TargetConverter, precision: Precision) -> str | None:
+        model = self._reference.model
+        if precision.name not in converter.precisions:
+            return f"{converter.format} is made in {', '.join(converter.precisions)}, not in {precision.name}."
+        if model.precision != "fp32":
+            told = f"the source model came in {model.precision} and is kept as it is: converting its numbers again would only lose accuracy"
+            return None if precision.number == model.precision else f"{told}. Give the float model that it was made from."
+        if precision.needs_calibration and self._reference.calibration is None:
             return "static int8 needs representative inputs. Give --calibration FILE.npz."
         return None
 
     def _make(self, attempt: Attempt, directory: Path, findings: Findings) -> Candidate | None:
         directory.mkdir(parents=True)
-        artifact = attempt.converter.convert(self._reference.model, attempt.precision, self._reference.calibration, directory)
+        order = Order(find_precision(attempt.precision), self._reference.calibration, self._profile)
+        artifact = attempt.converter.convert(self._reference.model, order, directory)
         prefix = directory.relative_to(self._staging).as_posix()
         artifact = replace(artifact, files=tuple(replace(entry, path=f"{prefix}/{entry.path}") for entry in artifact.files))
         with contextlib.ExitStack() as mine:
@@ -155,11 +191,11 @@ class Workbench:
                 raise ConversionError(attempt.id, f"what was made of it does not run: {error.problem}") from error
             fault = None if variant.metric is None else find_drop_fault(variant.metric, self._request.max_drop)
             if variant.metric is not None and fault is not None:
-                findings.missed_bound.append((variant.id, variant.metric))
                 findings.skip(attempt, f"refused by the gate: {fault}")
+                findings.missed_bound.append((variant.id, variant.metric))
                 return None
             self._open.push(mine.pop_all())
-            return Candidate(variant, session)
+            return Candidate(attempt, variant, session)
 
     def _open_session(self, artifact: Artifact) -> IsolatedSession:
         model, runtime = self._reference.model, find_runtime(artifact.format)
@@ -169,15 +205,16 @@ class Workbench:
 
     def _judge(self, artifact: Artifact, attempt: Attempt, session: IsolatedSession) -> Variant:
         """The variant with its parity and metric; ConversionError where the conversion went wrong."""
-        golden, variant_id, precision = self._reference.golden, attempt.id, attempt.precision
+        golden, variant_id, precision = self._reference.golden, attempt.id, find_precision(attempt.precision)
         parity = measure_parity(golden.outputs, answer_samples(session, golden.inputs, variant_id), variant_id)
-        fault = find_parity_fault(precision, parity, self._reference.ranges)
+        fault = find_parity_fault(precision.number, parity, self._reference.ranges)
         if fault is not None:
             raise ConversionError(variant_id, fault)
-        tolerance = derive_tolerance(parity, golden.outputs, precision)
+        tolerance = derive_tolerance(parity, golden.outputs, precision.number)
         check_power(golden, tolerance, variant_id)
         metric = self._evaluate(session, variant_id)
-        return Variant(**asdict(artifact), id=variant_id, precision=precision, parity=parity, tolerance=tolerance, metric=metric)
+        described = asdict(artifact) | {"id": variant_id, "precision": precision.number, "scheme": precision.scheme}
+        return Variant(**described, parity=parity, tolerance=tolerance, metric=metric)
 
     def _evaluate(self, session: IsolatedSession, variant_id: str) -> Metric | None:
         reference = self._reference

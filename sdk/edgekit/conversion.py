@@ -1,28 +1,78 @@
-"""The ports between the build and the converters: a source is read into ONNX, and a target is made from it."""
+"""The ports between the build and the converters: a source is read, and targets are made from the forms that it has."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
 from edgekit.arrays import Array, Arrays
 from edgekit.artifacts import Artifact
+from edgekit.errors import ConversionError
+from edgekit.golden import GoldenSamples
+from edgekit.precisions import Precision
+from edgekit.target_profiles import TargetProfile
 from edgekit.tensors import TensorSpec
+
+#: The form from which most targets are made: an ONNX file that passed onnx's checker.
+HUB = "onnx"
+
+
+@dataclass(frozen=True)
+class SourceOptions:
+    """What a user adds to a source model so that it can be read.
+
+    *shapes* fixes sizes that may vary: a tensor's or an axis's name → sizes, of which None leaves an axis as it is.
+    *example* is an ``.npz`` with one array for each input, and *inputs* says the same in words: what a program is traced
+    with that does not know its own inputs. *allow_code* lets a model file bring code that runs here.
+    """
+
+    shapes: Mapping[str, tuple[int | None, ...]] = field(default_factory=dict)
+    example: Path | None = None
+    inputs: tuple[TensorSpec, ...] = ()
+    allow_code: bool = False
 
 
 @dataclass(frozen=True)
 class SourceModel:
-    """What the user brought, as ONNX: the hub from which every target is made.
+    """What the user brought, ready to be made into every target.
 
-    *path* is an ONNX file that passed onnx's checker; *inputs* and *outputs* are what every variant will show.
-    *tools* names the packages that took part, with their versions.
+    *artifact*, whose files lie in *directory*, is how the source itself is run here: every variant is held against its
+    answers. *inputs* and *outputs* are what every variant will show. *forms* has the model's file in each form that a
+    target may start from (``onnx``, ``tflite``, ``openvino``, ``torch``), and *absent* says why a form is not there.
+    *files* are those that the user brought, and *tools* the packages that took part, with their versions.
+
+    *precision* is the number format that the model came in: one that came in int8 is kept as it is, and never quantised
+    again. *suggested* names the precisions that are worth trying where none is asked for; empty where the target knows
+    better. *witness* has the answers that the model's own framework gave to seeded inputs, where *artifact* is not the
+    very file that was brought; the build holds the artifact against them first.
     """
 
-    path: Path
     format: str
+    files: tuple[Path, ...]
+    directory: Path
+    artifact: Artifact
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
-    tools: dict[str, str]
+    forms: Mapping[str, Path]
+    absent: Mapping[str, str] = field(default_factory=dict)
+    tools: Mapping[str, str] = field(default_factory=dict)
+    precision: str = "fp32"
+    suggested: tuple[str, ...] = ()
+    witness: GoldenSamples | None = None
+
+    @property
+    def path(self) -> Path:
+        """The file that a runtime opens to run the source itself."""
+        return self.directory / self.artifact.files[0].path
+
+    def find_form(self, *names: str) -> Path:
+        """The model's file in the first of the forms *names* that it has; ConversionError with the reason where it has none."""
+        for name in names:
+            if name in self.forms:
+                return self.forms[name]
+        reasons = [self.absent.get(name, f"a source in {self.format} has no such form") for name in names]
+        problem = "; ".join(f"it is not there as {name}: {reason}" for name, reason in zip(names, reasons, strict=True))
+        raise ConversionError("this source", problem, "Leave this format out with --to.")
 
 
 @dataclass(frozen=True)
@@ -42,22 +92,36 @@ class Calibration:
             yield {name: array[index : index + 1] for name, array in self.arrays.items()}
 
 
+@dataclass(frozen=True)
+class Order:
+    """One variant that is to be made: its precision, the data to quantise by, and the class of device it is meant for, if one."""
+
+    precision: Precision
+    calibration: Calibration | None = None
+    profile: TargetProfile | None = None
+
+
 class SourceLoader(Protocol):
-    """Reads one kind of model file."""
+    """Reads one kind of model."""
 
     format: str
 
     def accepts(self, path: Path) -> bool:
-        """Whether *path* looks like this kind of model, by its name and first bytes."""
+        """Whether *path* looks like this kind of model, by its name and first bytes. It need not exist: ``package.module:factory``."""
         ...
 
-    def load(self, path: Path, workspace: Path) -> SourceModel:
-        """Read *path*, leaving intermediate files in *workspace*; InputError where it is damaged or not such a model."""
+    def load(self, path: Path, workspace: Path, options: SourceOptions) -> SourceModel:
+        """Read *path*, leaving intermediate files in *workspace*.
+
+        Raises:
+            InputError: it is damaged or no such model, or it needs options that were not given; the message names them.
+            DeviceError: what reads it is not installed here.
+        """
         ...
 
 
 class TargetConverter(Protocol):
-    """Makes artifacts of one format."""
+    """Makes artifacts of one format. *precisions* names all that it can make, by the names of edgekit.precisions."""
 
     format: str
     precisions: tuple[str, ...]
@@ -66,7 +130,11 @@ class TargetConverter(Protocol):
         """Why this format cannot be made on this machine, as a sentence with what to do; None where it can."""
         ...
 
-    def convert(self, source: SourceModel, precision: str, calibration: Calibration | None, directory: Path) -> Artifact:
+    def suggest_precisions(self, source: SourceModel) -> tuple[str, ...]:
+        """The precisions that are worth trying for *source* where the user asks for none."""
+        ...
+
+    def convert(self, source: SourceModel, order: Order, directory: Path) -> Artifact:
         """Write the model into *directory* (``model.onnx``, …), with file paths relative to it.
 
         Raises:

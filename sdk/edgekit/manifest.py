@@ -8,6 +8,7 @@ from msgspec import Meta
 
 from edgekit.artifacts import Artifact, FileEntry
 from edgekit.errors import InputError, SchemaTooNew, UnknownName
+from edgekit.precisions import Scheme
 from edgekit.records import Digest, Name, NonNegative, Record, Share
 from edgekit.tensors import TensorSpec
 
@@ -82,10 +83,14 @@ class Measurement(Record, frozen=True, kw_only=True):
 
 
 class Variant(Artifact, frozen=True, kw_only=True):
-    """One artifact of a bundle, with its precision and all that was measured of it."""
+    """One artifact of a bundle, with its precision and all that was measured of it.
+
+    *precision* is a number format; for integers *scheme* says how activations get it: edgekit.precisions has the words.
+    """
 
     id: Name
     precision: Name
+    scheme: Scheme | None = None
     parity: Parity
     tolerance: Tolerance
     metric: Metric | None = None

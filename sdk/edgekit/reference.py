@@ -8,16 +8,14 @@ from typing import Literal
 import numpy as np
 
 from edgekit.arrays import Array, Arrays, to_plain
-from edgekit.artifacts import Artifact, FileEntry, bind_identically
 from edgekit.build_request import BuildRequest
 from edgekit.conversion import Calibration, SourceLoader, SourceModel
-from edgekit.errors import InputError
-from edgekit.files import digest_file
+from edgekit.errors import ConversionError, InputError
 from edgekit.golden import GoldenSamples, choose_samples, synthesize_inputs
 from edgekit.measuring import IsolatedSession
 from edgekit.metrics import find_metric
 from edgekit.model_kinds import UNKNOWN_KIND, find_kind
-from edgekit.parity import answer_samples, find_range
+from edgekit.parity import answer_samples, find_range, measure_parity
 from edgekit.plugins import SOURCES, find_plugins, load_plugin
 from edgekit.runtimes.registry import find_runtime
 from edgekit.samples import Evaluation, read_evaluation, read_samples
@@ -29,6 +27,9 @@ GOLDEN_BYTES = 8 << 20
 #: Samples among which the golden ones are chosen.
 POOL = 1024
 SOURCE = "source model"
+#: The largest deviation of an exported model from its own framework, as a share of the output's range: ten times what
+#: single precision costs the deepest model that was tried.
+WITNESS_DEVIATION = 1e-3
 _BATCH_REMEDY = "Export it with the batch as the first axis of each input, and with what never changes as a constant."
 
 Origin = Literal["calibration", "evaluation", "synthetic"]
@@ -54,12 +55,12 @@ class Reference:
 
 def find_source(path: Path) -> SourceLoader:
     """The loader that accepts *path*, or InputError that says which sources are read."""
-    if not path.exists():
-        raise InputError(path, "there is no such file", "Check the path.")
     loaders: dict[str, SourceLoader] = {name: load_plugin(SOURCES, name)() for name in find_plugins(SOURCES)}
     for loader in loaders.values():
         if loader.accepts(path):
             return loader
+    if not path.exists():
+        raise InputError(path, "there is no such file", "Check the path.")
     kind = find_kind(path) or UNKNOWN_KIND
     raise InputError(path, f"it is {kind.name}, which cannot be read here", f"{kind.remedy} Sources that are read: {', '.join(loaders) or 'none'}.")
 
@@ -70,11 +71,12 @@ def consult_source(request: BuildRequest, workspace: Path) -> Reference:
     Raises:
         InputError: the model or the data cannot be used, or the model's answers are too much alike to tell it from another.
     """
-    model = find_source(request.source).load(request.source, workspace)
+    model = find_source(request.source).load(request.source, workspace, request.options)
     check_batch(request.source, model.inputs)
     calibration = None if request.calibration is None else Calibration(read_samples(request.calibration, model.inputs))
     evaluation = None if request.evaluation is None else read_evaluation(request.evaluation, model.inputs)
     with open_source(model) as session:
+        check_witness(model, session)
         pool, origin = _find_pool(model, calibration, evaluation, request.seed)
         golden = record_golden(session, pool, request.seed)
         if evaluation is None:
@@ -97,9 +99,24 @@ def check_batch(subject: Path, inputs: Sequence[TensorSpec]) -> None:
 
 def open_source(model: SourceModel) -> IsolatedSession:
     """The source model itself, to be run in a process of its own."""
-    entry = FileEntry(path=model.path.name, digest=digest_file(model.path), length=model.path.stat().st_size)
-    artifact = Artifact(format="onnx", files=(entry,), inputs=bind_identically(model.inputs), outputs=bind_identically(model.outputs))
-    return IsolatedSession(model.path, artifact, model.inputs, model.outputs, find_runtime("onnx").name)
+    return IsolatedSession(model.path, model.artifact, model.inputs, model.outputs, find_runtime(model.artifact.format).name)
+
+
+def check_witness(model: SourceModel, session: IsolatedSession) -> None:
+    """Hold what was exported of *model* against the answers that its own framework gave.
+
+    Raises:
+        ConversionError: it gives other answers; the message names the output.
+    """
+    if model.witness is None:
+        return
+    parity = measure_parity(model.witness.outputs, answer_samples(session, model.witness.inputs, SOURCE), SOURCE)
+    for name, deviation in parity.outputs.items():
+        reach = find_range(model.witness.outputs[name])
+        if deviation.max_abs > WITNESS_DEVIATION * max(reach, 1e-6):
+            off = f"output {name!r} is off by {deviation.max_abs:.3g}, and its range is {reach:.3g}"
+            problem = f"what was exported of it gives other answers than {model.format}: {off}"
+            raise ConversionError(str(model.files[0]), problem, "Export it to ONNX yourself, and give that file.")
 
 
 def record_golden(session: IsolatedSession, pool: Arrays, seed: int) -> GoldenSamples:

@@ -10,9 +10,10 @@ from onnx import TensorProto, helper, numpy_helper
 
 from edgekit.arrays import Arrays
 from edgekit.artifacts import Artifact
-from edgekit.conversion import Calibration, SourceModel, TargetConverter
+from edgekit.conversion import Calibration, Order, SourceModel, SourceOptions, TargetConverter
 from edgekit.environments import ensure_environment, find_obstacle
 from edgekit.errors import DeviceError, TransferError
+from edgekit.precisions import find_precision
 from edgekit.runtimes.registry import find_runtime
 from edgekit.runtimes.sessions import open_session
 from edgekit_converters.environments import ONNX2TF
@@ -91,7 +92,7 @@ def read(tmp_path: Path) -> Callable[[onnx.ModelProto | Path], SourceModel]:
             onnx.save(model, path)
         workspace = tmp_path / "workspace"
         workspace.mkdir(exist_ok=True)
-        return OnnxSource().load(path, workspace)
+        return OnnxSource().load(path, workspace, SourceOptions())
 
     return read_source
 
@@ -103,7 +104,7 @@ def make_variant(tmp_path: Path) -> Callable[..., tuple[Artifact, Path]]:
     def make(target: TargetConverter, source: SourceModel, precision: str = "fp32", calibration: Calibration | None = None) -> tuple[Artifact, Path]:
         directory = tmp_path / f"{target.format}-{precision}-{len(list(tmp_path.iterdir()))}"
         directory.mkdir()
-        return target.convert(source, precision, calibration, directory), directory
+        return target.convert(source, Order(find_precision(precision), calibration), directory), directory
 
     return make
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from edgekit.artifacts import Artifact, FileEntry
 from edgekit.conversion import Calibration, SourceModel
 from edgekit.tensors import TensorSpec
 from edgekit_converters.calibrating import find_batch, is_quantised, stream_batches
@@ -12,7 +13,9 @@ from edgekit_converters.calibrating import find_batch, is_quantised, stream_batc
 
 def _source(batch: int | str) -> SourceModel:
     spec = TensorSpec(name="x", dtype="float32", shape=(batch, 2))
-    return SourceModel(path=Path("given.onnx"), format="onnx", inputs=(spec,), outputs=(), tools={})
+    path = Path("given.onnx")
+    artifact = Artifact(format="onnx", files=(FileEntry(path=path.name, digest="sha256:" + "0" * 64, length=1),), inputs=(), outputs=())
+    return SourceModel(format="onnx", files=(path,), directory=path.parent, artifact=artifact, inputs=(spec,), outputs=(), forms={"onnx": path})
 
 
 @pytest.mark.parametrize(("batch", "sizes"), [("n", [1] * 7), (1, [1] * 7), (3, [3, 3])])

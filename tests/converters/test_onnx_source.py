@@ -6,6 +6,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
+from edgekit.conversion import SourceOptions
 from edgekit.errors import DeviceError, InputError
 from edgekit_converters.onnx_source import OnnxSource
 
@@ -95,4 +96,4 @@ def test_without_onnx_it_says_how_to_get_it(digits, tmp_path, monkeypatch) -> No
     """On a device that has no onnx the model is refused with the command that installs it."""
     monkeypatch.setattr("edgekit_converters.packages.find_package_version", lambda _: None)
     with pytest.raises(DeviceError, match=r"digits\.onnx.*onnx is not installed here.*edgekit\[convert\]"):
-        OnnxSource().load(digits[0], tmp_path)
+        OnnxSource().load(digits[0], tmp_path, SourceOptions())

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from onnx import helper
 
-from edgekit.conversion import Calibration
+from edgekit.conversion import Calibration, Order
 from edgekit.errors import ConversionError
+from edgekit.precisions import find_precision
 from edgekit_converters.openvino_target import OpenVINOTarget
 
 RNG = np.random.default_rng(7)
@@ -138,12 +139,14 @@ def refuse(*arguments):
     print("connection to", arguments, file=sys.stderr)
 
 sys.addaudithook(lambda event, arguments: refuse(arguments) if event in ("socket.connect", "socket.getaddrinfo") else None)
-from edgekit.conversion import Calibration
+from edgekit.conversion import Calibration, Order, SourceOptions
+from edgekit.precisions import find_precision
 from edgekit_converters.onnx_source import OnnxSource
 from edgekit_converters.openvino_target import OpenVINOTarget
 here = Path({str(tmp_path)!r})
-source = OnnxSource().load(Path({str(digits[0])!r}), here)
-OpenVINOTarget().convert(source, "int8", Calibration({{"image": np.random.rand(8, 1, 8, 8).astype("f4")}}), here)
+source = OnnxSource().load(Path({str(digits[0])!r}), here, SourceOptions())
+calibration = Calibration({{"image": np.random.rand(8, 1, 8, 8).astype("f4")}})
+OpenVINOTarget().convert(source, Order(find_precision("int8"), calibration), here)
 """
     environment = {"HOME": str(tmp_path / "home"), "PATH": "/usr/bin:/bin"}
     (tmp_path / "home").mkdir()
@@ -161,5 +164,5 @@ def test_a_full_disk_is_no_fault_of_the_model(make_conv, read, tmp_path) -> None
     for name in ("model.xml", "model.bin", "model.probe"):
         (directory / name).symlink_to("/dev/full")
     with pytest.raises(OSError, match="No space left") as refusal:
-        OpenVINOTarget().convert(source, "fp32", None, directory)
+        OpenVINOTarget().convert(source, Order(find_precision("fp32")), directory)
     assert refusal.value.errno == errno.ENOSPC

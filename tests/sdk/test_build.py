@@ -96,7 +96,7 @@ def test_bound_that_nothing_meets_leaves_the_old_bundle(request_onnx: BuildReque
     ("change", "error", "told"),
     [
         ({"precisions": ("int8",), "calibration": None}, ConversionError, "--calibration"),
-        ({"precisions": ("fp32", "int3")}, ConversionError, "int3"),
+        ({"precisions": ("fp32", "int3")}, InputError, "int3"),
         ({"formats": ("onnx", "coreml")}, InputError, "Known here: onnx"),
         ({"evaluation": None, "metric": "top1"}, InputError, "--evaluation"),
         ({"name": "a b"}, InputError, "--name"),
@@ -140,7 +140,7 @@ def broken_target(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         "import onnx\n"
         "from edgekit_converters.onnx_target import OnnxTarget\n"
         "class Broken(OnnxTarget):\n"
-        "    def convert(self, source, precision, calibration, directory):\n"
+        "    def convert(self, source, order, directory):\n"
         "        model = onnx.load(source.path)\n"
         "        weights = next(one for one in model.graph.initializer if one.name == 'w')\n"
         "        array = onnx.numpy_helper.to_array(weights)[:, [1, 0, 2, 3, 4]]\n"
@@ -148,7 +148,7 @@ def broken_target(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         "        wrong = source.path.with_name('wrong.onnx')\n"
         "        onnx.save(model, wrong)\n"
         "        import dataclasses\n"
-        "        return super().convert(dataclasses.replace(source, path=wrong), precision, calibration, directory)\n"
+        "        return super().convert(dataclasses.replace(source, forms={'onnx': wrong}), order, directory)\n"
     )
     monkeypatch.syspath_prepend(str(package))
     assert "broken" in find_plugins("edgekit.targets")
@@ -177,8 +177,8 @@ def test_a_file_that_its_runtime_refuses_is_a_failed_conversion(tmp_path: Path, 
     (package / "garbled_target.py").write_text(
         "from edgekit_converters.onnx_target import OnnxTarget\n"
         "class Garbled(OnnxTarget):\n"
-        "    def convert(self, source, precision, calibration, directory):\n"
-        "        artifact = super().convert(source, precision, calibration, directory)\n"
+        "    def convert(self, source, order, directory):\n"
+        "        artifact = super().convert(source, order, directory)\n"
         "        (directory / 'model.onnx').write_bytes(b'garbled')\n"
         "        return artifact\n"
     )

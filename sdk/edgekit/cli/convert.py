@@ -66,7 +66,18 @@ def convert(  # noqa: PLR0913 - a click command takes one argument for each opti
 
     if offline:
         os.environ[OFFLINE] = "1"
-    request = BuildRequest(source, output, name, formats, precisions, calibration, evaluation, metric, max_drop, threads)
+    request = BuildRequest(
+        source=source,
+        destination=output,
+        name=name,
+        formats=formats,
+        precisions=precisions,
+        calibration=calibration,
+        evaluation=evaluation,
+        metric=metric,
+        max_drop=max_drop,
+        threads=threads,
+    )
     with progress() as show:
         manifest = build_bundle(request, show)
     _show(manifest, output, as_json=as_json)
