@@ -2,13 +2,42 @@
 
 import math
 import os
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
+from click.shell_completion import CompletionItem
+
+from edgekit.cli.sizes import InputType, ShapeType, check_unique
 
 if TYPE_CHECKING:
     from edgekit.manifest import Manifest
+    from edgekit.tensors import TensorSpec
+
+Shape = tuple[str, tuple[int | None, ...]]
+
+# The \b keeps click from joining the lines below it.
+HELP = """Make a bundle of measured variants from the model SRC.
+
+Every variant must give the source model's answers, and with --evaluation keep its metric within --max-drop. SRC is a
+model file, a directory (SavedModel, Hugging Face) or package.module:factory, a function that gives a PyTorch module.
+
+\b
+Examples:
+  edgekit convert digits.onnx -o digits-bundle --calibration calibration.npz --evaluation evaluation.npz
+  edgekit convert detector.onnx -o bundle --shape images=1x3x320x320 --target raspberry-pi-5
+  edgekit convert exported.pt2 -o bundle
+  edgekit convert shop.models:make_classifier -o bundle --input image=?x3x224x224:float32
+  edgekit convert shop.models:make_encoder -o bundle --example inputs.npz
+  edgekit convert bert-directory -o bundle --shape sequence=128 --precision fp32,int8-dynamic
+  edgekit convert model.keras -o bundle
+  edgekit convert model.tflite -o bundle --to tflite,openvino
+  edgekit convert model.xml -o bundle
+
+SIZES are joined by x or by commas: 1x3x224x224, ?x3x224x224, batch,sequence. A question mark leaves a size open; so does
+a name, in --input, where equal names mean equal sizes.
+"""
 
 
 def _split(_context: click.Context, _parameter: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...] | None:
@@ -23,16 +52,97 @@ def _check_finite(_context: click.Context, _parameter: click.Parameter, value: f
     return value
 
 
-@click.command()
-@click.argument("source", metavar="SRC", type=click.Path(path_type=Path))
+def _gather_shapes(_context: click.Context, _parameter: click.Parameter, values: tuple[Shape, ...]) -> dict[str, tuple[int | None, ...]]:
+    check_unique([name for name, _ in values], "--shape")
+    return dict(values)
+
+
+def _gather_inputs(_context: click.Context, _parameter: click.Parameter, values: "tuple[TensorSpec, ...]") -> "tuple[TensorSpec, ...]":
+    check_unique([spec.name for spec in values], "--input")
+    return values
+
+
+def _list_targets() -> Iterable[str]:
+    from edgekit.target_profiles import PROFILES
+
+    return PROFILES
+
+
+def _list_precisions() -> Iterable[str]:
+    from edgekit.precisions import PRECISIONS
+
+    return PRECISIONS
+
+
+def _list_formats() -> Iterable[str]:
+    from edgekit.plugins import TARGETS, find_plugins
+
+    return find_plugins(TARGETS)
+
+
+def _completing(names: Callable[[], Iterable[str]]) -> Callable[[click.Context, click.Parameter, str], list[CompletionItem]]:
+    """Completes the last name of a comma list, for click."""
+
+    def complete(_context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        before, comma, begun = incomplete.rpartition(",")
+        return [CompletionItem(f"{before}{comma}{name}") for name in names() if name.startswith(begun)]
+
+    return complete
+
+
+_FILE: dict[str, Any] = {"type": click.Path(path_type=Path)}
+
+
+@click.command(help=HELP)
+@click.argument("source", metavar="SRC", **_FILE)
 @click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="The directory of the bundle.")
 @click.option("--name", help="The model's name; by default that of its file.")
 @click.option(
-    "--to", "formats", multiple=True, callback=_split, metavar="FORMATS", help="Formats, as in onnx,tflite; by default all that can be made."
+    "--target",
+    metavar="TARGET",
+    shell_complete=_completing(_list_targets),
+    help="The class of devices that it is meant for: formats, precisions, opset and shapes that fit there. edgekit target list shows them.",
 )
-@click.option("--precision", "precisions", multiple=True, callback=_split, metavar="PRECISIONS", help="Precisions, as in fp32,int8 (the default).")
-@click.option("--calibration", type=click.Path(path_type=Path), help="Representative inputs (.npz, an array per input name); int8 needs them.")
-@click.option("--evaluation", type=click.Path(path_type=Path), help="Labelled inputs (.npz, with labels too), for the metric.")
+@click.option(
+    "--to",
+    "formats",
+    multiple=True,
+    callback=_split,
+    metavar="FORMATS",
+    shell_complete=_completing(_list_formats),
+    help="Formats, as in onnx,tflite; by default what pays on the target, or all for CPUs. nvidia is ONNX as TensorRT wants it.",
+)
+@click.option(
+    "--precision",
+    "precisions",
+    multiple=True,
+    callback=_split,
+    metavar="PRECISIONS",
+    shell_complete=_completing(_list_precisions),
+    help="Precisions, as in fp32,int8; by default what pays for the model on the target.",
+)
+@click.option(
+    "--shape",
+    "shapes",
+    multiple=True,
+    type=ShapeType(),
+    callback=_gather_shapes,
+    metavar="NAME=SIZES",
+    help="Fix sizes that may vary: of a tensor, or of the axes with a name. May be repeated.",
+)
+@click.option("--example", **_FILE, help="What a PyTorch program is traced with (.npz, an array per input name).")
+@click.option(
+    "--input",
+    "inputs",
+    multiple=True,
+    type=InputType(),
+    callback=_gather_inputs,
+    metavar="NAME=SIZES[:DTYPE]",
+    help="The same in words: an input's name, sizes and dtype (float32). Repeat it for each input, in the program's order.",
+)
+@click.option("--unsafe-allow-code", "allow_code", is_flag=True, help="Let the model file bring code that runs here, such as a Keras Lambda.")
+@click.option("--calibration", **_FILE, help="Representative inputs (.npz, an array per input name); static int8 needs them.")
+@click.option("--evaluation", **_FILE, help="Labelled inputs (.npz, with labels too), for the metric.")
 @click.option("--metric", help="What is measured on the evaluation data: top1 (the default) or top5.")
 @click.option("--max-drop", type=float, default=0.01, show_default=True, callback=_check_finite, help="The most that the metric may fall.")
 @click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True, help="Threads that each variant is timed with.")
@@ -43,8 +153,13 @@ def convert(  # noqa: PLR0913 - a click command takes one argument for each opti
     source: Path,
     output: Path,
     name: str | None,
+    target: str | None,
     formats: tuple[str, ...] | None,
     precisions: tuple[str, ...] | None,
+    shapes: dict[str, tuple[int | None, ...]],
+    example: Path | None,
+    inputs: "tuple[TensorSpec, ...]",
+    allow_code: bool,
     calibration: Path | None,
     evaluation: Path | None,
     metric: str | None,
@@ -53,15 +168,11 @@ def convert(  # noqa: PLR0913 - a click command takes one argument for each opti
     offline: bool,
     as_json: bool,
 ) -> None:
-    """Make a bundle of measured variants from the model SRC.
-
-    Every variant must give the source model's answers, and with --evaluation keep its metric within --max-drop.
-
-    Example: edgekit convert digits.onnx -o digits-bundle --calibration calibration.npz --evaluation evaluation.npz
-    """
+    """Make a bundle of measured variants of *source* in *output*, and show it."""
     from edgekit.build import build_bundle
     from edgekit.build_request import BuildRequest
     from edgekit.cli.console import progress
+    from edgekit.conversion import SourceOptions
     from edgekit.environments import OFFLINE
 
     if offline:
@@ -70,6 +181,8 @@ def convert(  # noqa: PLR0913 - a click command takes one argument for each opti
         source=source,
         destination=output,
         name=name,
+        options=SourceOptions(shapes=shapes, example=example, inputs=inputs, allow_code=allow_code),
+        target=target,
         formats=formats,
         precisions=precisions,
         calibration=calibration,
@@ -80,21 +193,32 @@ def convert(  # noqa: PLR0913 - a click command takes one argument for each opti
     )
     with progress() as show:
         manifest = build_bundle(request, show)
-    _show(manifest, output, as_json=as_json)
+    _show(manifest, output, target, as_json=as_json)
 
 
-def _show(manifest: "Manifest", output: Path, *, as_json: bool) -> None:
+def _show(manifest: "Manifest", output: Path, meant_for: str | None, *, as_json: bool) -> None:
     from edgekit.cli.console import print_json
     from edgekit.cli.variants import explain_default, print_variants, to_dict
     from edgekit.hardware import describe_hardware
     from edgekit.report import REPORT
     from edgekit.targets import find_target
 
-    target = find_target(describe_hardware())
+    here = find_target(describe_hardware())
     if as_json:
-        print_json(to_dict(manifest, target))
+        print_json(to_dict(manifest, here))
         return
-    print_variants(manifest, target)
-    click.echo(explain_default(manifest, target))
+    print_variants(manifest, here)
+    for one in dict.fromkeys((here, meant_for or here)):
+        click.echo(explain_default(manifest, one))
+    _print_next_step(meant_for)
     click.echo(f"Bundle: {output}")
     click.echo(f"Report: {output / REPORT}")
+
+
+def _print_next_step(target: str | None) -> None:
+    """What the user of a device does next whose compiler is not here."""
+    from edgekit.target_profiles import find_profile
+
+    profile = None if target is None else find_profile(target)
+    if profile is not None and profile.note:
+        click.echo(f"{profile.name}{'' if profile.verified else ' (unverified)'}: {profile.note}")
