@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 from edgekit.errors import InputError
+from edgekit.runtimes.wire_format import BrokenMessageError, list_fields
 
 # For each message the fields that hold messages on the way to a tensor's file: onnx.proto, IR version 13.
 # fmt: off
@@ -24,13 +25,7 @@ _NESTED: dict[str, dict[int, str]] = {
     "Tensor":       {13: "Entry"},
 }
 # fmt: on
-_VARINT, _EIGHT_BYTES, _BYTES, _FOUR_BYTES = 0, 1, 2, 5
 _KEY, _VALUE = 1, 2
-_LONGEST_VARINT = 10
-
-
-class _BrokenError(Exception):
-    """The bytes are not a protobuf message."""
 
 
 def check_onnx(path: Path) -> None:
@@ -39,7 +34,7 @@ def check_onnx(path: Path) -> None:
         locations = find_external_files(path)
     except OSError as error:
         raise InputError(path, f"it cannot be read: {error.strerror}", "Check the path.") from error
-    except (_BrokenError, UnicodeDecodeError) as error:
+    except (BrokenMessageError, UnicodeDecodeError) as error:
         raise InputError(path, f"it is not a whole ONNX model: {error}", "Fetch or make the file again.") from error
     for location in locations:
         name = PurePosixPath(location)
@@ -51,7 +46,7 @@ def find_external_files(path: Path) -> list[str]:
     """The files that the tensors of the ONNX file at *path* name, as they name them."""
     with path.open("rb") as file:
         if not file.read(1):
-            raise _BrokenError("it is empty")
+            raise BrokenMessageError("it is empty")
         with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
             return list(_walk(data))
 
@@ -62,40 +57,9 @@ def _walk(data: mmap.mmap) -> Iterator[str]:
     while waiting:
         kind, start, end = waiting.pop()
         if kind == "Entry":
-            fields = {field: data[first:last].decode() for field, first, last in _list_fields(data, start, end)}
+            fields = {field: data[first:last].decode() for field, first, last in list_fields(data, start, end)}
             if fields.get(_KEY) == "location":
                 yield fields.get(_VALUE, "")
             continue
         nested = _NESTED[kind]
-        waiting += [(nested[field], first, last) for field, first, last in _list_fields(data, start, end) if field in nested]
-
-
-def _list_fields(data: mmap.mmap, at: int, end: int) -> Iterator[tuple[int, int, int]]:
-    """The number of each field of the message in bytes *at* to *end* that has a length, and where its content lies."""
-    while at < end:
-        tag, at = _read_varint(data, at, end)
-        wire = tag & 7
-        if wire == _BYTES:
-            length, first = _read_varint(data, at, end)
-            at = first + length
-            if at <= end:
-                yield tag >> 3, first, at
-        elif wire == _VARINT:
-            _, at = _read_varint(data, at, end)
-        elif wire in (_EIGHT_BYTES, _FOUR_BYTES):
-            at += 8 if wire == _EIGHT_BYTES else 4
-        else:
-            raise _BrokenError(f"there is no field at byte {at}")
-    if at != end:
-        raise _BrokenError(f"it refers to byte {at}, and its part ends at byte {end}")
-
-
-def _read_varint(data: mmap.mmap, at: int, end: int) -> tuple[int, int]:
-    """The number at *at*, seven bits a byte, and where it ends."""
-    value = 0
-    for index in range(min(_LONGEST_VARINT, end - at)):
-        byte = data[at + index]
-        value |= (byte & 0x7F) << (7 * index)
-        if byte < 0x80:
-            return value, at + index + 1
-    raise _BrokenError(f"the number at byte {at} has no end")
+        waiting += [(nested[field], first, last) for field, first, last in list_fields(data, start, end) if field in nested]
