@@ -30,6 +30,10 @@ class EngineRecipe(Record, frozen=True, kw_only=True):
     strongly_typed: bool = True
     profiles: dict[str, tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]] = {}
 
+    def __str__(self) -> str:
+        bound = "or later" if self.maximum_version is None else f"to {self.maximum_version}"
+        return f"{self.builder} {self.minimum_version} {bound}"
+
 
 class Artifact(Record, frozen=True, kw_only=True):
     """A model in one format. The first of *files* is the one that a runtime opens.

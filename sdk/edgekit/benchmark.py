@@ -144,6 +144,9 @@ def benchmark_bundle(
 
 
 def _find_runtime(variant: Variant, runtimes: Mapping[str, Runtime] | None) -> Runtime:
+    if variant.accelerator is not None:
+        # A runtime for CPUs may load it, and its figure would say nothing of the device.
+        raise DeviceError(f"variant {variant.id!r}", f"it is made for {variant.accelerator}, and no runtime here drives that")
     if runtimes is None:
         return find_runtime(variant.format)
     for name in sorted(runtimes):

@@ -2,7 +2,7 @@
 
 import contextlib
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from edgekit.metrics import find_metric
 from edgekit.parity import answer_samples, check_power, derive_tolerance, measure_parity
 from edgekit.plugins import TARGETS, find_plugins, load_plugin
 from edgekit.precisions import PRECISIONS, Precision, find_precision, order_precisions
+from edgekit.quantities import format_bytes, format_mb
 from edgekit.reference import Reference
 from edgekit.runtimes.registry import find_runtime
 from edgekit.target_profiles import find_profile
@@ -163,7 +164,8 @@ class Workbench:
             return order_precisions(self._request.precisions)
         if model.precision != "fp32":
             return order_precisions([name for name in converter.precisions if PRECISIONS[name].number == model.precision][:1])
-        return order_precisions(profile.precisions.get(target, ()) if profile else model.suggested or converter.suggest_precisions(model))
+        worth = model.suggested or converter.suggest_precisions(model)
+        return order_precisions(_choose_paying(profile.precisions.get(target, worth), worth) if profile else worth)
 
     def _find_reason(self, converter: TargetConverter, precision: Precision) -> str | None:
         model = self._reference.model
@@ -180,6 +182,7 @@ class Workbench:
         directory.mkdir(parents=True)
         order = Order(find_precision(attempt.precision), self._reference.calibration, self._profile)
         artifact = attempt.converter.convert(self._reference.model, order, directory)
+        self._check_memory(attempt, artifact)
         prefix = directory.relative_to(self._staging).as_posix()
         artifact = replace(artifact, files=tuple(replace(entry, path=f"{prefix}/{entry.path}") for entry in artifact.files))
         with contextlib.ExitStack() as mine:
@@ -196,6 +199,13 @@ class Workbench:
                 return None
             self._open.push(mine.pop_all())
             return Candidate(attempt, variant, session)
+
+    def _check_memory(self, attempt: Attempt, artifact: Artifact) -> None:
+        """Refuse what the devices cannot hold: no runtime works with less memory than the weights take."""
+        profile = self._profile
+        if profile is not None and profile.memory_mb is not None and artifact.size > profile.memory_mb << 20:
+            problem = f"it has {format_bytes(artifact.size)}, and a {profile.name} may have no more than {format_mb(profile.memory_mb)} of memory"
+            raise ConversionError(attempt.id, problem, "Take a smaller precision or model.")
 
     def _open_session(self, artifact: Artifact) -> IsolatedSession:
         model, runtime = self._reference.model, find_runtime(artifact.format)
@@ -223,3 +233,14 @@ class Workbench:
         answers = answer_samples(session, reference.evaluation.inputs, variant_id)
         value = find_metric(reference.metric)(answers, reference.evaluation.labels)
         return Metric(name=reference.metric, value=value, n=len(reference.evaluation.labels), source_value=reference.source_value)
+
+
+def _choose_paying(paying: Sequence[str], worth: Sequence[str]) -> Sequence[str]:
+    """Those of *paying*, which a target gains by, that suit the model too.
+
+    How a model's activations get their integers depends on what kind of model it is, and *worth* says that. Where
+    nothing is left the target decides: what takes one precision alone must have it.
+    """
+    integers = [name for name in paying if PRECISIONS[name].scheme is not None and name in worth]
+    floats = [name for name in paying if PRECISIONS[name].scheme is None]
+    return [*integers, *floats] or paying

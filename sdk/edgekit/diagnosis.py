@@ -34,6 +34,14 @@ class FormatState(Record, frozen=True, kw_only=True):
     precisions: tuple[str, ...]
 
 
+class TargetState(Record, frozen=True, kw_only=True):
+    """What can be made here by one target converter: its format, and the precisions; none where something is missing."""
+
+    name: str
+    format: str
+    precisions: tuple[str, ...]
+
+
 class EnvironmentState(Record, frozen=True, kw_only=True):
     """A managed environment: whether it is here, where it is or will be, and what it takes on disk, in MB."""
 
@@ -52,6 +60,7 @@ class Diagnosis(Record, frozen=True, kw_only=True):
     hardware: Hardware
     free_bytes: Length
     formats: tuple[FormatState, ...]
+    targets: tuple[TargetState, ...]
     environments: tuple[EnvironmentState, ...]
     problems: tuple[Problem, ...]
 
@@ -66,7 +75,7 @@ def diagnose() -> Diagnosis:
     runtimes: list[Runtime] = [load_plugin(RUNTIMES, name)() for name in find_plugins(RUNTIMES)]
     converters, broken = _load_converters()
     obstacles = {name: obstacle for name, converter in converters.items() if (obstacle := converter.find_obstacle())}
-    names = sorted({*converters, *(each for runtime in runtimes for each in runtime.formats)})
+    names = sorted({*(one.format for one in converters.values()), *(each for runtime in runtimes for each in runtime.formats)})
     formats = [_describe_format(name, runtimes, None if name in obstacles else converters.get(name)) for name in names]
     environments = find_environments()
     hardware = describe_hardware()
@@ -78,13 +87,14 @@ def diagnose() -> Diagnosis:
         hardware=hardware,
         free_bytes=free,
         formats=tuple(formats),
+        targets=tuple(_describe_target(name, converter, is_ready=name not in obstacles) for name, converter in converters.items()),
         environments=tuple(map(_describe_environment, environments.values())),
         problems=(*_find_missing_runtimes(formats), *broken, *_tell_obstacles(obstacles), *_find_unmade(environments), *_check_room(free)),
     )
 
 
 def _load_converters() -> tuple[dict[str, TargetConverter], list[Problem]]:
-    """Every target that can be imported, by format, and a problem for each that cannot."""
+    """Every target that can be imported, by name, and a problem for each that cannot."""
     converters: dict[str, TargetConverter] = {}
     problems = []
     for name in find_plugins(TARGETS):
@@ -98,6 +108,10 @@ def _load_converters() -> tuple[dict[str, TargetConverter], list[Problem]]:
 def _describe_format(name: str, runtimes: list[Runtime], converter: TargetConverter | None) -> FormatState:
     installed = {runtime.name: found for runtime in runtimes if name in runtime.formats and (found := runtime.find_version())}
     return FormatState(format=name, runtimes=installed, precisions=() if converter is None else tuple(converter.precisions))
+
+
+def _describe_target(name: str, converter: TargetConverter, *, is_ready: bool) -> TargetState:
+    return TargetState(name=name, format=converter.format, precisions=tuple(converter.precisions) if is_ready else ())
 
 
 def _describe_environment(environment: Environment) -> EnvironmentState:

@@ -5,12 +5,18 @@ from collections.abc import Sequence
 from edgekit.errors import GateRefused
 from edgekit.manifest import Choice, Metric, Parity, Variant
 from edgekit.quantities import format_change, format_ms
+from edgekit.target_profiles import PROFILES
 
 #: Latencies closer than this share are taken as equal, and the smaller file wins.
 TIE = 0.03
 #: The largest mean deviation, as a share of the output's range, without labelled data to judge by.
 MEAN_DEVIATION = {"fp32": 1e-4}
 MEAN_DEVIATION_REDUCED = 0.05
+
+# What is tried first where nothing was measured, and what it is called. Integers throughout cost the least; ranges that
+# each inference must find cost time, and where only weights are integers the arithmetic is a float's.
+_SCHEMES = {"static": "int8 variant", "dynamic": "dynamic int8 variant", "weights": "variant with integer weights"}
+_UNKNOWN_SCHEME = "static"
 
 
 def find_parity_fault(precision: str, parity: Parity, ranges: dict[str, float]) -> str | None:
@@ -48,13 +54,51 @@ def refuse_all(refused: Sequence[tuple[str, Metric]], max_drop: float, asked: st
 
 
 def choose_default(variants: Sequence[Variant], target: str) -> Choice | None:
-    """The fastest variant measured on *target*, and the smaller one where two are as fast; None where none was measured."""
-    timed = [(measurement.latency_ms.p50, variant) for variant in variants if (measurement := variant.find_measurement(target))]
+    """The fastest variant measured on *target*, and the smaller one where two are as fast; None where none was measured.
+
+    One that was made for an accelerator which that class of devices lacks is never the default.
+    """
+    fitting = [variant for variant in variants if _is_meant_for(variant, target)]
+    timed = [(measurement.latency_ms.p50, variant) for variant in fitting if (measurement := variant.find_measurement(target))]
     if not timed:
         return None
     fastest = min(latency for latency, _ in timed)
     latency, chosen = min(((each, one) for each, one in timed if each <= fastest * (1 + TIE)), key=lambda pair: pair[1].size)
     return Choice(variant=chosen.id, reason=_explain(chosen, latency, timed))
+
+
+def choose_unmeasured(variants: Sequence[Variant], target: str) -> Choice | None:
+    """The likeliest of *variants* for *target*, on which none was measured; None where all are for accelerators.
+
+    Formats that pay there by its profile go first, then static integers before dynamic ones, before those of weights alone,
+    before floats, and of equal ones the smallest: it costs the least to fetch and to hold. Figures from elsewhere count
+    for nothing, since the best format differs from device to device.
+    """
+    fitting = [variant for variant in variants if variant.accelerator is None]
+    paying = [variant for variant in fitting if _pays(variant, target)] or fitting
+    if not paying:
+        return None
+    schemes = {variant.id: _find_scheme(variant) for variant in paying}
+    best = next((scheme for scheme in _SCHEMES if scheme in schemes.values()), None)
+    chosen = min((variant for variant in paying if schemes[variant.id] == best), key=lambda variant: variant.size)
+    among = "variant" if best is None else _SCHEMES[best]
+    return Choice(variant=chosen.id, reason=f"the smallest {among}{'' if len(paying) == len(fitting) else ' in a format that pays there'}")
+
+
+def _is_meant_for(variant: Variant, target: str) -> bool:
+    """Whether devices of *target* have what *variant* was made for: nothing, or their kind of accelerator."""
+    profile = PROFILES.get(target)
+    return variant.accelerator is None or (profile is not None and profile.accelerator == variant.accelerator)
+
+
+def _pays(variant: Variant, target: str) -> bool:
+    profile = PROFILES.get(target)
+    return profile is None or variant.format in profile.precisions
+
+
+def _find_scheme(variant: Variant) -> str | None:
+    """How its activations get their integers; None for floats."""
+    return (variant.scheme or _UNKNOWN_SCHEME) if variant.precision.startswith("int") else None
 
 
 def _explain(chosen: Variant, latency: float, timed: Sequence[tuple[float, Variant]]) -> str:

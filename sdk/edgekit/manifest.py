@@ -96,6 +96,18 @@ class Variant(Artifact, frozen=True, kw_only=True):
     metric: Metric | None = None
     measured: tuple[Measurement, ...] = ()
 
+    @property
+    def precision_label(self) -> str:
+        """Its precision for readers, with how activations get it where that is known: ``int8 static``."""
+        return self.precision if self.scheme is None else f"{self.precision} {self.scheme}"
+
+    @property
+    def purpose(self) -> str:
+        """What it was made for, and how that builds its engine, as words: ``for nvidia, tensorrt 10.0 or later``; empty for CPUs."""
+        if self.accelerator is None:
+            return ""
+        return f"for {self.accelerator}" if self.engine is None else f"for {self.accelerator}, {self.engine}"
+
     def find_measurement(self, target: str) -> Measurement | None:
         """The measurement that a machine of *target* made, if one did."""
         return next((one for one in self.measured if one.target == target), None)

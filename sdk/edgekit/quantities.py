@@ -4,6 +4,8 @@ from math import isclose
 
 #: What is shown for a figure that could not be taken.
 UNKNOWN = "unknown"
+#: What is shown for a figure that this machine could not take, since it lacks the accelerator that the variant is for.
+NOT_MEASURED = "not measured here"
 TIMES = "\N{MULTIPLICATION SIGN}"
 MINUS = "\N{MINUS SIGN}"
 

@@ -12,6 +12,7 @@ from edgekit.errors import DeviceError
 from edgekit.files import write_file
 from edgekit.manifest import Manifest, Measurement, Variant
 from edgekit.quantities import (
+    NOT_MEASURED,
     UNKNOWN,
     format_bytes,
     format_change,
@@ -66,6 +67,12 @@ class Scene:
         if choice is not None:
             return self.manifest.find_variant(choice.variant)
         return min(self.measured, key=lambda pair: pair[1].latency_ms.p50)[0]
+
+    @property
+    def listed(self) -> tuple[Variant, ...]:
+        """The variants measured there, and those for accelerators, which no machine without one measures."""
+        ids = {variant.id for variant, _ in self.measured}
+        return tuple(variant for variant in self.manifest.variants if variant.id in ids or variant.accelerator is not None)
 
     @property
     def reason(self) -> str:
@@ -160,7 +167,7 @@ def _render_scene(scene: Scene, chart: str) -> Html:
         tag("p", f"On {scene.target} the default is ", tag("b", scene.default.id), f": {scene.reason}.", class_="lead")
         + _render_figures(scene)
         + _card(f"{what} against latency", tag("p", f"{first.machine}. {caption}{missing}", class_="note"), picture)
-        + _card("Variants", _render_variants([variant for variant, _ in scene.measured], scene), _render_method(scene))
+        + _card("Variants", _render_variants(scene.listed, scene), _render_method(scene))
     )
 
 
@@ -228,8 +235,11 @@ def _render_variants(variants: Sequence[Variant], scene: Scene | None = None) ->
 def _render_variant(variant: Variant, one: Measurement | None, scene: Scene | None) -> Html:
     is_default = scene is not None and variant.id == scene.default.id
     badge = tag("span", "default", class_="badge") if is_default else Html()
-    cells = [tag("td", variant.id, badge, class_="name"), _number(format_bytes(variant.size))]
-    if one is not None and scene is not None:
+    under = ", ".join(filter(None, (variant.precision_label if variant.scheme else "", variant.purpose)))
+    cells = [tag("td", variant.id, badge, _under(under), class_="name"), _number(format_bytes(variant.size))]
+    if scene is not None and one is None:
+        cells += [_number(NOT_MEASURED), _number(""), _number("")]
+    elif one is not None and scene is not None:
         ratio = _ratio_to_reference(scene, one)
         cells += [
             _number(format_ms(one.latency_ms.p50), ratio),
@@ -317,4 +327,9 @@ def _table(head: Html, rows: Sequence[Html], kind: str = "") -> Html:
 
 
 def _number(text: str, under: str = "") -> Html:
-    return tag("td", text, tag("span", under, class_="under") if under else Html(), class_="number")
+    return tag("td", text, _under(under), class_="number")
+
+
+def _under(text: str) -> Html:
+    """A second line of a cell, in smaller letters; nothing where there is no *text*."""
+    return tag("span", text, class_="under") if text else Html()

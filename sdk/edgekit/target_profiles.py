@@ -39,10 +39,6 @@ class TargetProfile(Record, frozen=True, kw_only=True):
     verified: bool = False
     note: str = ""
 
-    def pays(self, target: str, precision: str) -> bool:
-        """Whether what the converter *target* makes in *precision* is worth its while here."""
-        return precision in self.precisions.get(target, ())
-
 
 # ONNX Runtime 1.17, the oldest that edgekit allows, refuses opset 21 and IR version 10: both were tried. TensorRT from
 # 10.0 on reads opset 9 to 20 (github.com/onnx/onnx-tensorrt, docs/operators.md of release/10.0-GA).

@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from edgekit.quantities import UNKNOWN
+from edgekit.quantities import NOT_MEASURED, UNKNOWN
 
 #: Called with what is being done, how many steps are done, and how many there are.
 Progress = Callable[[str, int, int], None]
@@ -54,7 +54,7 @@ def _render(table: Any) -> str:
 
 def _is_figure(cell: str) -> bool:
     """Whether *cell* is a number with at most a unit behind it, or stands for one."""
-    return cell in (UNKNOWN, "", "-") or (cell.lstrip("+±-\N{MINUS SIGN}")[:1].isdigit() and cell.count(" ") <= 1)
+    return cell in (UNKNOWN, NOT_MEASURED, "", "-") or (cell.lstrip("+±-\N{MINUS SIGN}")[:1].isdigit() and cell.count(" ") <= 1)
 
 
 def say(text: str) -> None:

@@ -49,8 +49,9 @@ def _print_diagnosis(diagnosis: "Diagnosis") -> None:
     from edgekit.cli.console import print_table
 
     print_table(("this machine", ""), _list_facts(diagnosis))
-    rows = [(state.format, _join(state.runtimes), ", ".join(state.precisions) or "-") for state in diagnosis.formats]
-    print_table(("format", "runs with", "can be made in"), rows)
+    print_table(("format", "runs with"), [(state.format, _join(state.runtimes)) for state in diagnosis.formats])
+    made = [(state.name, state.format, ", ".join(state.precisions) or "-") for state in diagnosis.targets]
+    print_table(("--to", "makes", "in the precisions"), made)
     if diagnosis.environments:
         places = [(one.name, "ready" if one.is_ready else "not made yet", f"{one.size_mb} MB", one.path) for one in diagnosis.environments]
         print_table(("environment", "state", "size", "place"), places)

@@ -63,6 +63,7 @@ def _print_bundle(bundle: "VerifiedBundle", target: str) -> None:
     manifest = bundle.manifest
     print_table(("bundle", manifest.name), _facts(bundle))
     print_variants(manifest, target)
+    _print_engines(manifest)
     rows = []
     for variant in manifest.variants:
         allowed = variant.tolerance
@@ -71,6 +72,23 @@ def _print_bundle(bundle: "VerifiedBundle", target: str) -> None:
     print_table(("tolerance on devices", "max", "mean", "top-1 agrees", "measured, and this slack"), rows)
     for known in list(manifest.defaults) or [target]:
         click.echo(explain_default(manifest, known))
+
+
+def _print_engines(manifest: "Manifest") -> None:
+    """How devices with an accelerator build their own engines, where the bundle has variants for one."""
+    from edgekit.cli.console import print_table
+
+    engines = [(variant, variant.engine) for variant in manifest.variants if variant.engine is not None]
+    rows = [
+        (variant.id, str(engine), "by the file" if engine.strongly_typed else "by the builder", _format_profiles(engine.profiles))
+        for variant, engine in engines
+    ]
+    if rows:
+        print_table(("engine of", "built on the device by", "types", "shapes: smallest, usual, largest"), rows)
+
+
+def _format_profiles(profiles: dict[str, tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]]) -> str:
+    return "; ".join(f"{name}: {', '.join('x'.join(map(str, shape)) for shape in shapes)}" for name, shapes in profiles.items()) or "as in the file"
 
 
 def _facts(bundle: "VerifiedBundle") -> list[tuple[str, str]]:
