@@ -8,6 +8,7 @@ from typing import Any
 from edgekit.arrays import Array
 from edgekit.errors import InputError
 from edgekit.runtimes.base import NativeSession
+from edgekit.runtimes.openvino_file import check_openvino
 from edgekit.runtimes.packages import find_package_version, lacks_runtime, refuse_closed, refuse_model, refuse_run
 from edgekit.runtimes.texts import decode_texts, encode_texts, has_texts
 from edgekit.tensors import DType, TensorSpec
@@ -80,7 +81,7 @@ class OpenVINORuntime:
             import openvino
         except ImportError as error:
             raise lacks_runtime(self.name, "openvino", error) from error
-        _check_xml(path)
+        check_openvino(path)
         try:
             core = openvino.Core()
             compiled = core.compile_model(core.read_model(path), "CPU", _options(threads))
@@ -100,17 +101,6 @@ def _options(threads: int) -> dict[str, str | int | bool]:
         # Each process would pin itself to the same first cores.
         "ENABLE_CPU_PINNING": False,
     }
-
-
-def _check_xml(path: Path) -> None:
-    """Refuse what is not XML: OpenVINO would try every front end on it, and each prints its own complaint."""
-    try:
-        with path.open("rb") as file:
-            head = file.read(256)
-    except OSError as error:
-        raise InputError(path, f"it cannot be read: {error.strerror}", "Check the path.") from error
-    if not head.lstrip().startswith((b"<?xml", b"<net")):
-        raise InputError(path, "it is not OpenVINO IR, which begins with <?xml", "Give the .xml file that OpenVINO's save_model wrote.")
 
 
 def _describe(path: Path, kind: str, index: int, port: Any) -> TensorSpec:
