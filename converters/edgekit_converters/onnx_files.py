@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import TYPE_CHECKING
 
 from edgekit.errors import InputError
 from edgekit.model_kinds import find_kind
+from edgekit_converters.onnx_functions import inline_functions
+from edgekit_converters.passes.graph_names import list_bodies, list_reads
 
 if TYPE_CHECKING:
-    from onnx import GraphProto, ModelProto, NodeProto, TensorProto
+    from onnx import GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto
 
 #: One protobuf message cannot be longer.
 MAX_BYTES = (2 << 30) - 1
 #: The most elements that one tensor may have, given or worked out: 4 GiB of float32.
 MAX_ELEMENTS = 1 << 30
+#: The most that one input or output may have for one sample: golden samples hold 32 of them, 128 MiB of float32 each.
+MAX_BORDER_ELEMENTS = 1 << 25
+#: The most elements of all that runtimes work out when they load a model: 1 GiB of float32.
+MAX_CONSTANT_ELEMENTS = 1 << 28
 MIN_OPSET = 11
 #: Domains whose operators ONNX Runtime has.
 DOMAINS = ("", "ai.onnx", "ai.onnx.ml", "com.microsoft")
@@ -27,19 +33,24 @@ _DENSE = "Export the model with dense weights."
 _READ_TODAY = "Only ONNX is read today."
 
 
-def read_model(path: Path) -> ModelProto:
-    """The model at *path*, whole: external data is in it, its shapes are worked out, and onnx's checker passed it.
+def read_model(path: Path, announce: Callable[[int], None] = lambda _: None) -> ModelProto:
+    """The model at *path*, whole: external data and functions are in it, its shapes are worked out, and onnx's checker passed it.
+
+    *announce* is called with the bytes of external data, once their number is known to be sound and before they are read.
 
     Raises:
         InputError: it is no such file, or one that cannot be trusted to be what it seems; the message says what is wrong.
     """
     model = _parse(_read_bytes(path), path)
     _check_outline(model, path)
+    # How it was trained is not for devices.
+    del model.training_info[:]
+    model = inline_functions(model, path)
     _check_operators(model, path)
-    _load_external_data(model, path)
-    for tensor in _list_tensors(model.graph):
+    _load_external_data(model, path, announce)
+    for tensor in list_tensors(model.graph):
         _check_tensor(tensor, path)
-    return _infer_shapes(model, path)
+    return infer_shapes(model, path)
 
 
 def _read_bytes(path: Path) -> bytes:
@@ -77,14 +88,10 @@ def _check_outline(model: ModelProto, path: Path) -> None:
 
 
 def _check_operators(model: ModelProto, path: Path) -> None:
-    if model.functions:
-        # They are not inlined here: functions that call each other twice grow without bound.
-        name = f"{model.functions[0].domain}.{model.functions[0].name}"
-        raise InputError(path, f"it has functions of its own, such as {name!r}", "Inline them: onnx.inliner.inline_local_functions(model).")
-    for graph in _list_graphs(model.graph):
+    for graph in list_graphs(model.graph):
         if graph.sparse_initializer:
             raise InputError(path, "it has sparse weights", _DENSE)
-    for node in _list_nodes(model.graph):
+    for node in list_nodes(model.graph):
         if any(attribute.HasField("sparse_tensor") for attribute in node.attribute):
             raise InputError(path, f"its operator {node.op_type!r} has a sparse constant", _DENSE)
         if node.domain not in DOMAINS:
@@ -92,32 +99,57 @@ def _check_operators(model: ModelProto, path: Path) -> None:
             raise InputError(path, problem, "Export the model with ONNX's own operators.")
 
 
-def _load_external_data(model: ModelProto, path: Path) -> None:
+def _load_external_data(model: ModelProto, path: Path, announce: Callable[[int], None]) -> None:
     """Read into *model* what lies in files beside it, and nowhere else."""
     import onnx
 
-    outside = [tensor for tensor in _list_tensors(model.graph) if tensor.data_location == onnx.TensorProto.EXTERNAL]
-    for tensor in outside:
-        _check_location(tensor, path)
+    outside = [tensor for tensor in list_tensors(model.graph) if tensor.data_location == onnx.TensorProto.EXTERNAL]
     if not outside:
         return
+    total = sum(_check_location(tensor, path) for tensor in outside)
+    if total + model.ByteSize() > MAX_BYTES:
+        raise InputError(path, f"with its weights it has {total >> 20} MiB, and at most 2 GiB are read", "Give a smaller model.")
+    announce(total)
     try:
         onnx.load_external_data_for_model(model, str(path.parent))
     except Exception as error:
         # onnx raises its own ValidationError, ValueError, OSError and more here, and each means the same.
-        problem = f"its weights lie in another file, which cannot be read: {_summarize(error)}"
-        raise InputError(path, problem, "Put that file beside it, under the name that the model has for it.") from error
-    if model.ByteSize() > MAX_BYTES:
-        raise InputError(path, "with its weights it has more than 2 GiB", "Give a smaller model.")
+        raise _lacks_weights(path, _summarize(error)) from error
 
 
-def _check_location(tensor: TensorProto, path: Path) -> None:
-    location = next((entry.value for entry in tensor.external_data if entry.key == "location"), "")
+def _check_location(tensor: TensorProto, path: Path) -> int:
+    """The bytes of *tensor* in its file, which must be a plain one below the model's directory and hold them."""
+    entries = {entry.key: entry.value for entry in tensor.external_data}
+    location = entries.get("location", "")
     parts = PurePosixPath(location).parts
     climbs = not parts or ".." in parts or PurePosixPath(location).is_absolute() or PureWindowsPath(location).drive or "\\" in location
-    if climbs or not (path.parent / location).resolve().is_relative_to(path.parent.resolve()):
+    place = path.parent / location
+    if climbs or "\0" in location or not place.resolve().is_relative_to(path.parent.resolve()):
         problem = f"the data of its tensor {tensor.name!r} are said to lie at {location!r}, outside of the model's directory"
         raise InputError(path, problem, "Save it again with onnx.save(model, path, save_as_external_data=True).")
+    if place.resolve() == path.resolve():
+        raise InputError(path, f"the data of its tensor {tensor.name!r} are said to lie in the model itself", _DAMAGED)
+    return _measure_span(place, entries, tensor, path)
+
+
+def _measure_span(place: Path, entries: dict[str, str], tensor: TensorProto, path: Path) -> int:
+    """How many bytes of the file *place* the offset and length in *entries* stand for."""
+    try:
+        if not place.is_file():
+            raise _lacks_weights(path, f"there is no file {place.name!r}")
+        there = place.stat().st_size
+        offset = int(entries.get("offset") or 0)
+        length = int(entries.get("length") or there - offset)
+    except (OSError, ValueError) as error:
+        raise _lacks_weights(path, _summarize(error)) from error
+    if offset < 0 or length < 0 or offset + length > there:
+        raise InputError(path, f"the data of its tensor {tensor.name!r} end behind the end of {place.name!r}, which has {there} bytes", _DAMAGED)
+    return length
+
+
+def _lacks_weights(path: Path, reason: str) -> InputError:
+    problem = f"its weights lie in another file, which cannot be read: {reason}"
+    return InputError(path, problem, "Put that file beside it, under the name that the model has for it.")
 
 
 def _check_tensor(tensor: TensorProto, path: Path) -> None:
@@ -131,40 +163,68 @@ def _check_tensor(tensor: TensorProto, path: Path) -> None:
         raise InputError(path, f"its tensor {tensor.name!r} is damaged: {_summarize(error)}", _DAMAGED) from error
 
 
-def _infer_shapes(model: ModelProto, path: Path) -> ModelProto:
+def infer_shapes(model: ModelProto, path: Path) -> ModelProto:
+    """*model* with every shape that onnx can work out; InputError where it is not valid, or a tensor is absurdly large."""
     import onnx
 
     try:
         onnx.checker.check_model(model)
-        inferred = onnx.shape_inference.infer_shapes(model, check_type=True, strict_mode=True, data_prop=True)
+        inferred: ModelProto = onnx.shape_inference.infer_shapes(model, check_type=True, strict_mode=True, data_prop=True)
+    except MemoryError:
+        raise
     except Exception as error:
         # The checker's ValidationError and the inference's InferenceError have no common root, and either may raise others.
         raise InputError(path, f"it is not valid ONNX: {_summarize(error)}", _DAMAGED) from error
-    for value in (*inferred.graph.input, *inferred.graph.output, *inferred.graph.value_info):
-        elements = math.prod(dimension.dim_value or 1 for dimension in value.type.tensor_type.shape.dim)
-        if elements > MAX_ELEMENTS:
-            raise InputError(path, f"its tensor {value.name!r} has {elements} elements, and the limit is {MAX_ELEMENTS}", "Give a smaller model.")
+    _check_sizes(inferred, path)
     return inferred
 
 
-def _list_graphs(graph: GraphProto) -> Iterator[GraphProto]:
+def _check_sizes(model: ModelProto, path: Path) -> None:
+    borders = {value.name for value in (*model.graph.input, *model.graph.output)}
+    for graph in list_graphs(model.graph):
+        for value in (*graph.input, *graph.output, *graph.value_info):
+            elements = count_elements(value)
+            limit = MAX_BORDER_ELEMENTS if value.name in borders else MAX_ELEMENTS
+            if elements > limit:
+                raise InputError(path, f"its tensor {value.name!r} has {elements} elements, and the limit is {limit}", "Give a smaller model.")
+
+
+def check_constants(model: ModelProto, path: Path) -> None:
+    """Refuse a model in which what is the same for every input would take too much memory once a runtime has worked it out."""
+    sizes = {value.name: count_elements(value) for value in (*model.graph.value_info, *model.graph.output)}
+    constants = {tensor.name for tensor in model.graph.initializer}
+    total = 0
+    for node in model.graph.node:
+        if constants.issuperset(list_reads(node)):
+            constants.update(node.output)
+            total += sum(sizes.get(name, 0) for name in node.output)
+    if total > MAX_CONSTANT_ELEMENTS:
+        problem = f"its operators make {total} elements out of constants alone, and the limit is {MAX_CONSTANT_ELEMENTS}"
+        raise InputError(path, problem, "Export the model with its constants as they are, or smaller.")
+
+
+def count_elements(value: ValueInfoProto) -> int:
+    """The elements of the tensor *value*, taking each size that may vary, or is zero, for one."""
+    return math.prod(max(dimension.dim_value, 1) for dimension in value.type.tensor_type.shape.dim)
+
+
+def list_graphs(graph: GraphProto) -> Iterator[GraphProto]:
     """*graph*, and the bodies of its loops and branches."""
     yield graph
     for node in graph.node:
-        for attribute in node.attribute:
-            for inner in (attribute.g, *attribute.graphs):
-                if inner.ByteSize():
-                    yield from _list_graphs(inner)
+        for body in list_bodies(node):
+            yield from list_graphs(body)
 
 
-def _list_nodes(graph: GraphProto) -> Iterator[NodeProto]:
-    return (node for one in _list_graphs(graph) for node in one.node)
+def list_nodes(graph: GraphProto) -> Iterator[NodeProto]:
+    """The operators of *graph*, and of the bodies inside of it."""
+    return (node for one in list_graphs(graph) for node in one.node)
 
 
-def _list_tensors(graph: GraphProto) -> Iterator[TensorProto]:
+def list_tensors(graph: GraphProto) -> Iterator[TensorProto]:
     """Every constant of *graph*: initialisers, and tensors that are attributes."""
-    yield from (tensor for one in _list_graphs(graph) for tensor in one.initializer)
-    for attribute in (attribute for node in _list_nodes(graph) for attribute in node.attribute):
+    yield from (tensor for one in list_graphs(graph) for tensor in one.initializer)
+    for attribute in (attribute for node in list_nodes(graph) for attribute in node.attribute):
         yield from (tensor for tensor in (attribute.t, *attribute.tensors) if tensor.data_type)
 
 

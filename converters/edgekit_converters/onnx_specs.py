@@ -21,6 +21,8 @@ _DTYPES: dict[int, DType] = {
 # fmt: on
 #: Numbers of channels that pictures have: grey, with depth or motion, colour, colour with one more.
 _CHANNELS = (1, 2, 3, 4)
+#: What a TensorSpec can say.
+_LONGEST_NAME, _MOST_AXES = 256, 32
 
 
 def describe_inputs(model: ModelProto, path: Path) -> tuple[TensorSpec, ...]:
@@ -33,12 +35,20 @@ def describe_outputs(model: ModelProto, path: Path) -> tuple[TensorSpec, ...]:
     return tuple(_describe(value, "output", path, finite=True) for value in model.graph.output)
 
 
+def find_element_type(dtype: DType) -> int:
+    """TensorProto.DataType of *dtype*."""
+    return next(number for number, known in _DTYPES.items() if known == dtype)
+
+
 def _describe(value: ValueInfoProto, kind: str, path: Path, *, finite: bool) -> TensorSpec:
     tensor = value.type.tensor_type
     if not value.type.HasField("tensor_type") or tensor.elem_type not in _DTYPES:
         raise InputError(path, f"its {kind} {value.name!r} is not a tensor of plain numbers or strings", "Export the model with plain tensors.")
     if not tensor.HasField("shape"):
         raise InputError(path, f"its {kind} {value.name!r} has no shape", "Export the model again with the shapes of its inputs and outputs.")
+    if len(value.name) > _LONGEST_NAME or len(tensor.shape.dim) > _MOST_AXES:
+        problem = f"its {kind} {value.name[:_LONGEST_NAME]!r} has {len(value.name)} letters and {len(tensor.shape.dim)} axes"
+        raise InputError(path, f"{problem}, and at most {_LONGEST_NAME} and {_MOST_AXES} are served", "Export the model with others.")
     dtype = _DTYPES[tensor.elem_type]
     shape = tuple(dimension.dim_param or dimension.dim_value for dimension in tensor.shape.dim)
     layout = _find_layout(shape) if kind == "input" and dtype.startswith(("float", "bfloat")) else None

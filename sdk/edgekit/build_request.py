@@ -63,6 +63,8 @@ class BuildRequest:
             "seed": str(self.seed),
             "shapes": ",".join(f"{name}={format_sizes(sizes)}" for name, sizes in self.options.shapes.items()),
             "inputs": ",".join(map(str, self.options.inputs)),
+            "dtypes": ",".join(f"{name}={dtype}" for name, dtype in self.options.dtypes.items()),
+            "layouts": ",".join(f"{name}={':'.join(pair)}" for name, pair in self.options.layouts.items()),
             "allow_code": "yes" if self.options.allow_code else "",
         }
         return {name: value for name, value in options.items() if value}

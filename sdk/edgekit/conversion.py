@@ -11,7 +11,7 @@ from edgekit.errors import ConversionError
 from edgekit.golden import GoldenSamples
 from edgekit.precisions import Precision
 from edgekit.target_profiles import TargetProfile
-from edgekit.tensors import TensorSpec
+from edgekit.tensors import DType, TensorSpec
 
 #: The form from which most targets are made: an ONNX file that passed onnx's checker.
 HUB = "onnx"
@@ -23,12 +23,16 @@ class SourceOptions:
 
     *shapes* fixes sizes that may vary: a tensor's or an axis's name → sizes, of which None leaves an axis as it is.
     *example* is an ``.npz`` with one array for each input, and *inputs* says the same in words: what a program is traced
-    with that does not know its own inputs. *allow_code* lets a model file bring code that runs here.
+    with that does not know its own inputs. *dtypes* gives inputs another dtype at the border, as uint8 for a camera's bytes.
+    *layouts* has for an input its layout in the source and the one that callers give it in, as ``("NCHW", "NHWC")``.
+    *allow_code* lets a model file bring code that runs here.
     """
 
     shapes: Mapping[str, tuple[int | None, ...]] = field(default_factory=dict)
     example: Path | None = None
     inputs: tuple[TensorSpec, ...] = ()
+    dtypes: Mapping[str, DType] = field(default_factory=dict)
+    layouts: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     allow_code: bool = False
 
 

@@ -1,6 +1,6 @@
 """What this edgekit can do is found by entry point, its own parts and other packages' alike.
 
-A package adds a runtime, a source, a target or a command by naming it in its metadata, and nothing here changes.
+A package adds a runtime, a source, a target, a pass or a command by naming it in its metadata, and nothing here changes.
 The metadata is read directly: importlib.metadata parses every installed package's headers, which costs more than
 the whole start of the command line. For the same reason this module does without pathlib.
 """
@@ -16,6 +16,7 @@ from edgekit.errors import DeviceError, UnknownName
 
 SOURCES = "edgekit.sources"
 TARGETS = "edgekit.targets"
+PASSES = "edgekit.passes"
 RUNTIMES = "edgekit.runtimes"
 COMMANDS = "edgekit.commands"
 ENVIRONMENTS = "edgekit.environments"

@@ -144,16 +144,6 @@ def test_unknown_operator_is_named(make_model, tmp_path) -> None:
         read_model(_write(tmp_path, make_model([helper.make_node("Frobnicate", ["x"], ["y"])], {"x": [4]}, {"y": [4]})))
 
 
-def test_functions_are_refused_with_the_way_out(make_model, tmp_path) -> None:
-    """A model with functions of its own is refused, and told how they are inlined."""
-    model = make_model([helper.make_node("Twice", ["x"], ["y"], domain="my.functions")], {"x": [4]}, {"y": [4]})
-    model.opset_import.append(helper.make_opsetid("my.functions", 1))
-    body = [helper.make_node("Add", ["a", "a"], ["b"])]
-    model.functions.append(helper.make_function("my.functions", "Twice", ["a"], ["b"], body, [helper.make_opsetid("", 17)]))
-    with pytest.raises(InputError, match=r"Twice.*inline_local_functions"):
-        read_model(_write(tmp_path, model))
-
-
 def test_old_opset_is_refused_with_the_way_out(make_conv, tmp_path) -> None:
     """An opset older than 11 is refused, and told how it is converted."""
     model = make_conv()

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from edgekit_converters.passes.base import PassResult
 
 if TYPE_CHECKING:
-    from onnx import GraphProto, ModelProto
+    from onnx import GraphProto, ModelProto, NodeProto
 
 
 class RenameTensors:
@@ -23,20 +23,33 @@ class RenameTensors:
             return PassResult(model, modified=False)
         renamed = type(model)()
         renamed.CopyFrom(model)
-        self._rename_graph(renamed.graph)
+        rename_graph(renamed.graph, self._names)
         return PassResult(renamed, modified=renamed != model)
 
-    def _rename_graph(self, graph: GraphProto) -> None:
-        for value in (*graph.input, *graph.output, *graph.value_info, *graph.initializer):
-            value.name = self._names.get(value.name, value.name)
-        for node in graph.node:
-            self._rename_list(node.input)
-            self._rename_list(node.output)
-            for attribute in node.attribute:
-                for inner in (attribute.g, *attribute.graphs):
-                    if inner.ByteSize():
-                        self._rename_graph(inner)
 
-    def _rename_list(self, names: Any) -> None:
-        for index, name in enumerate(names):
-            names[index] = self._names.get(name, name)
+def rename_graph(graph: GraphProto, names: Mapping[str, str]) -> None:
+    """Replace, in *graph* itself, each tensor's name that *names* has, at the borders and in the bodies of branches too."""
+    for value in (*graph.input, *graph.output, *graph.value_info, *graph.initializer):
+        value.name = names.get(value.name, value.name)
+    for node in graph.node:
+        _rename_list(node.output, names)
+        _rename_inputs(node, names, rename_graph)
+
+
+def rename_uses(graph: GraphProto, names: Mapping[str, str]) -> None:
+    """Let the operators of *graph* itself, and those in the bodies of branches, read other tensors; nothing else is renamed."""
+    for node in graph.node:
+        _rename_inputs(node, names, rename_uses)
+
+
+def _rename_inputs(node: NodeProto, names: Mapping[str, str], rename: Callable[[GraphProto, Mapping[str, str]], None]) -> None:
+    _rename_list(node.input, names)
+    for attribute in node.attribute:
+        for inner in (attribute.g, *attribute.graphs):
+            if inner.ByteSize():
+                rename(inner, names)
+
+
+def _rename_list(listed: Any, names: Mapping[str, str]) -> None:
+    for index, name in enumerate(listed):
+        listed[index] = names.get(name, name)
