@@ -4,18 +4,19 @@ import math
 import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 from click.shell_completion import CompletionItem
 
-from edgekit.cli.sizes import InputType, ShapeType, check_unique
+from edgekit.cli.sizes import parse_dtype, parse_input, parse_layout, parse_shape
 
 if TYPE_CHECKING:
+    from edgekit.cli.sizes import Sizes
     from edgekit.manifest import Manifest
-    from edgekit.tensors import TensorSpec
+    from edgekit.tensors import DType, TensorSpec
 
-Shape = tuple[str, tuple[int | None, ...]]
+T = TypeVar("T")
 
 # The \b keeps click from joining the lines below it.
 HELP = """Make a bundle of measured variants from the model SRC.
@@ -27,6 +28,7 @@ model file, a directory (SavedModel, Hugging Face) or package.module:factory, a 
 Examples:
   edgekit convert digits.onnx -o digits-bundle --calibration calibration.npz --evaluation evaluation.npz
   edgekit convert detector.onnx -o bundle --shape images=1x3x320x320 --target raspberry-pi-5
+  edgekit convert camera.onnx -o bundle --dtype image=uint8 --layout image=NCHW:NHWC
   edgekit convert exported.pt2 -o bundle
   edgekit convert shop.models:make_classifier -o bundle --input image=?x3x224x224:float32
   edgekit convert shop.models:make_encoder -o bundle --example inputs.npz
@@ -52,14 +54,24 @@ def _check_finite(_context: click.Context, _parameter: click.Parameter, value: f
     return value
 
 
-def _gather_shapes(_context: click.Context, _parameter: click.Parameter, values: tuple[Shape, ...]) -> dict[str, tuple[int | None, ...]]:
-    check_unique([name for name, _ in values], "--shape")
-    return dict(values)
+def _parsing(parse: Callable[[str], T]) -> Callable[[click.Context, click.Parameter, tuple[str, ...]], tuple[T, ...]]:
+    """Reads each value of an option that may be repeated, for click. One name twice is refused."""
+
+    def read(_context: click.Context, _parameter: click.Parameter, values: tuple[str, ...]) -> tuple[T, ...]:
+        names = [value.rpartition("=")[0] for value in values]
+        twice = next((name for name in names if names.count(name) > 1), None)
+        if twice is not None:
+            raise click.BadParameter(f"{twice!r} is given more than once.")
+        return tuple(_parse(parse, value) for value in values)
+
+    return read
 
 
-def _gather_inputs(_context: click.Context, _parameter: click.Parameter, values: "tuple[TensorSpec, ...]") -> "tuple[TensorSpec, ...]":
-    check_unique([spec.name for spec in values], "--input")
-    return values
+def _parse(parse: Callable[[str], T], value: str) -> T:
+    try:
+        return parse(value)
+    except ValueError as error:
+        raise click.BadParameter(f"{value!r}: {error}") from error
 
 
 def _list_targets() -> Iterable[str]:
@@ -125,8 +137,7 @@ _FILE: dict[str, Any] = {"type": click.Path(path_type=Path)}
     "--shape",
     "shapes",
     multiple=True,
-    type=ShapeType(),
-    callback=_gather_shapes,
+    callback=_parsing(parse_shape),
     metavar="NAME=SIZES",
     help="Fix sizes that may vary: of a tensor, or of the axes with a name. May be repeated.",
 )
@@ -135,10 +146,25 @@ _FILE: dict[str, Any] = {"type": click.Path(path_type=Path)}
     "--input",
     "inputs",
     multiple=True,
-    type=InputType(),
-    callback=_gather_inputs,
+    callback=_parsing(parse_input),
     metavar="NAME=SIZES[:DTYPE]",
     help="The same in words: an input's name, sizes and dtype (float32). Repeat it for each input, in the program's order.",
+)
+@click.option(
+    "--dtype",
+    "dtypes",
+    multiple=True,
+    callback=_parsing(parse_dtype),
+    metavar="NAME=DTYPE",
+    help="Let callers give an input in another dtype, as in image=uint8. May be repeated.",
+)
+@click.option(
+    "--layout",
+    "layouts",
+    multiple=True,
+    callback=_parsing(parse_layout),
+    metavar="NAME=FROM:TO",
+    help="Let callers give an input in another order of axes, as in image=NCHW:NHWC. May be repeated.",
 )
 @click.option("--unsafe-allow-code", "allow_code", is_flag=True, help="Let the model file bring code that runs here, such as a Keras Lambda.")
 @click.option("--calibration", **_FILE, help="Representative inputs (.npz, an array per input name); static int8 needs them.")
@@ -156,9 +182,11 @@ def convert(  # noqa: PLR0913 - a click command takes one argument for each opti
     target: str | None,
     formats: tuple[str, ...] | None,
     precisions: tuple[str, ...] | None,
-    shapes: dict[str, tuple[int | None, ...]],
+    shapes: "tuple[tuple[str, Sizes], ...]",
     example: Path | None,
     inputs: "tuple[TensorSpec, ...]",
+    dtypes: "tuple[tuple[str, DType], ...]",
+    layouts: tuple[tuple[str, tuple[str, str]], ...],
     allow_code: bool,
     calibration: Path | None,
     evaluation: Path | None,
@@ -181,7 +209,7 @@ def convert(  # noqa: PLR0913 - a click command takes one argument for each opti
         source=source,
         destination=output,
         name=name,
-        options=SourceOptions(shapes=shapes, example=example, inputs=inputs, allow_code=allow_code),
+        options=SourceOptions(shapes=dict(shapes), example=example, inputs=inputs, dtypes=dict(dtypes), layouts=dict(layouts), allow_code=allow_code),
         target=target,
         formats=formats,
         precisions=precisions,

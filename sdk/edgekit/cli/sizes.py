@@ -1,12 +1,16 @@
-"""How shapes and inputs are written on the command line: ``1x3x224x224``, ``?x3x224x224``, ``batch,sequence``.
+"""How shapes, inputs, dtypes and layouts are written on the command line: ``1x3x224x224``, ``?x3x224x224``, ``batch,sequence``.
 
-    SHAPE = NAME=SIZES              what fixes sizes that may vary: NAME is a tensor or an axis
-    INPUT = NAME=SIZES[:DTYPE]      what a program is traced with; float32 where no DTYPE is given
-    SIZES = SIZE (x SIZE)*  or  SIZE (, SIZE)* [,]
+    SHAPE  = NAME=SIZES             what fixes sizes that may vary: NAME is a tensor or an axis
+    INPUT  = NAME=SIZES[:DTYPE]     what a program is traced with; float32 where no DTYPE is given
+    DTYPE  = NAME=DTYPE             what callers give an input in
+    LAYOUT = NAME=FROM:TO           the source's order of axes, and the one that callers give: NCHW:NHWC
+    SIZES  = SIZE (x SIZE)*  or  SIZE (, SIZE)* [,]
 
 A size is a number or a question mark, and in an INPUT also the name of a size that may vary. ``x`` joins what can be told
 apart: there a name has no ``x`` in it, and no other name beside it. Commas join anything, and one alone may end a single
 size. What stands before the last equals sign is the NAME, so that it may hold equals signs, colons and commas itself.
+
+Each function raises ValueError with what was expected.
 """
 
 import itertools
@@ -14,7 +18,7 @@ import re
 from collections.abc import Sequence
 from typing import get_args
 
-import click
+from msgspec import ValidationError, convert
 
 from edgekit.tensors import DType, TensorSpec
 
@@ -26,50 +30,43 @@ DTYPES: tuple[str, ...] = get_args(DType)
 _MAX_RANK = 32
 _ANY = "?"
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,63}")
+_LAYOUTS = re.compile(r"([A-Z]{1,32}):([A-Z]{1,32})")
+
+Sizes = tuple[int | None, ...]
 
 
-class ShapeType(click.ParamType):
-    """``NAME=SIZES``: the name, and its sizes with None for a question mark."""
-
-    name = "shape"
-
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, tuple[int | None, ...]]:
-        """The name and its sizes; a usage error that says what was expected."""
-        text = str(value)
-        try:
-            name, sizes = _part(text, "sequence=128 or image=1x3x224x224")
-            return name, tuple(_parse_fixed(size) for size in _split(sizes))
-        except ValueError as error:
-            self.fail(f"{text!r}: {error}", param, ctx)
+def parse_shape(text: str) -> tuple[str, Sizes]:
+    """The name in a SHAPE, and its sizes with None for a question mark."""
+    name, sizes = _part(text, "sizes", "sequence=128 or image=1x3x224x224")
+    return name, tuple(_parse_fixed(size) for size in _split(sizes))
 
 
-class InputType(click.ParamType):
-    """``NAME=SIZES[:DTYPE]``: an input of a program that does not know its own."""
-
-    name = "input"
-
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> TensorSpec:
-        """The input's name, dtype and shape; a usage error that says what was expected."""
-        text = str(value)
-        try:
-            name, rest = _part(text, "image=?x3x224x224:float32 or ids=batch,sequence:int64")
-            sizes, _, dtype = rest.partition(":")
-            return TensorSpec(name=name, dtype=_parse_dtype(dtype), shape=_name_sizes(name, _split(sizes)))
-        except ValueError as error:
-            self.fail(f"{text!r}: {error}", param, ctx)
+def parse_input(text: str) -> TensorSpec:
+    """The input that an INPUT describes."""
+    name, rest = _part(text, "sizes", "image=?x3x224x224:float32 or ids=batch,sequence:int64")
+    sizes, _, dtype = rest.partition(":")
+    return TensorSpec(name=name, dtype=_parse_dtype(dtype or "float32"), shape=_name_sizes(name, _split(sizes)))
 
 
-def check_unique(names: Sequence[str], option: str) -> None:
-    """Refuse a name that *option* was given for twice."""
-    twice = next((name for name in names if names.count(name) > 1), None)
-    if twice is not None:
-        raise click.BadParameter(f"{twice!r} is given more than once.", param_hint=f"'{option}'")
+def parse_dtype(text: str) -> tuple[str, DType]:
+    """The input's name in a DTYPE option, and the dtype."""
+    name, dtype = _part(text, "a dtype", "image=uint8")
+    return name, _parse_dtype(dtype)
 
 
-def _part(text: str, example: str) -> tuple[str, str]:
+def parse_layout(text: str) -> tuple[str, tuple[str, str]]:
+    """The input's name in a LAYOUT, its layout in the source, and the one that callers give it in."""
+    name, layouts = _part(text, "two layouts", "image=NCHW:NHWC")
+    match = _LAYOUTS.fullmatch(layouts)
+    if match is None or sorted(match[1]) != sorted(match[2]) or len(set(match[1])) != len(match[1]):
+        raise ValueError(f"{layouts!r} is no change of layout: expected the same capital letters in two orders, as in NCHW:NHWC.")
+    return name, (match[1], match[2])
+
+
+def _part(text: str, what: str, example: str) -> tuple[str, str]:
     name, equals, rest = text.rpartition("=")
     if not equals or not name.strip() or not rest:
-        raise ValueError(f"expected a name, an equals sign and sizes, as in {example}.")
+        raise ValueError(f"expected a name, an equals sign and {what}, as in {example}.")
     if len(name) > 256:
         raise ValueError("the name is longer than 256 letters.")
     return name, rest
@@ -90,9 +87,9 @@ def _split(text: str) -> list[str]:
 
 
 def _hides_a_name(sizes: Sequence[str]) -> bool:
-    """Whether x may have been a letter: two names side by side, or nothing at all beside one."""
+    """Whether x may have been a letter of a name: two stand side by side, or nothing at all beside one."""
     kinds = ["name" if _NAME.fullmatch(size) else "empty" if not size else "other" for size in sizes]
-    return any({one, other} <= {"name", "empty"} for one, other in itertools.pairwise(kinds))
+    return any({one, other} in ({"name"}, {"name", "empty"}) for one, other in itertools.pairwise(kinds))
 
 
 def _is_number(size: str) -> bool:
@@ -112,7 +109,8 @@ def _name_sizes(name: str, sizes: Sequence[str]) -> tuple[int | str, ...]:
 
 
 def _parse_dtype(text: str) -> DType:
-    if text and text not in DTYPES:
-        raise ValueError(f"{text!r} is no dtype. Known: {', '.join(DTYPES)}.")
-    dtype: DType = text or "float32"  # type: ignore[assignment] - one of DType's own, as was checked
+    try:
+        dtype: DType = convert(text, DType)
+    except ValidationError as error:
+        raise ValueError(f"{text!r} is no dtype. Known: {', '.join(DTYPES)}.") from error
     return dtype
