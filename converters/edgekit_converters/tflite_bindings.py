@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from itertools import permutations
 from pathlib import Path
 
 import numpy as np
+from msgspec.structs import replace
 
 from edgekit.arrays import Array, Arrays
-from edgekit.conversion import HUB, SourceModel
+from edgekit.conversion import SourceModel
 from edgekit.errors import ConversionError, InputError
 from edgekit.golden import synthesize_inputs
 from edgekit.runtimes.base import NativeSession
 from edgekit.runtimes.borders import from_native, to_native
 from edgekit.runtimes.litert import LiteRT
-from edgekit.runtimes.onnx_runtime import OnnxRuntime
+from edgekit.runtimes.registry import find_runtime
+from edgekit.runtimes.sessions import open_session
 from edgekit.tensors import Binding, TensorSpec
 from edgekit_converters.calibrating import find_batch
 
@@ -30,42 +33,64 @@ _MAX_RANK = 6
 _LEEWAY = 0.05
 
 
-def bind_tensors(source: SourceModel, path: Path, names: Mapping[str, str]) -> tuple[Bindings, Bindings]:
-    """The bindings of the inputs and outputs of the float file at *path*, which was made of *source*.
+@dataclass(frozen=True)
+class MadeFile:
+    """A TFLite file that *tool* made of a source; *names* has the file's name for each of the source's tensors."""
 
-    *names* has the file's name for each of the source's tensors. Inputs have the source's order of axes. For each output
-    all orders of axes that fit its shape are tried on seeded inputs, the same order first and channels last second, and
-    the one with the source's answers is taken.
+    path: Path
+    names: Mapping[str, str]
+    tool: str
+
+
+@dataclass(frozen=True)
+class BoundFile:
+    """A TFLite file, and where the source's tensors are in it."""
+
+    path: Path
+    inputs: Bindings
+    outputs: Bindings
+
+
+def bind_tensors(source: SourceModel, made: MadeFile) -> BoundFile:
+    """*made* with the bindings of its inputs and outputs.
+
+    Inputs have the source's order of axes. For each output all orders of axes that fit its shape are tried on seeded
+    inputs, the same order first and channels last second, and the one with the source's answers is taken.
 
     Raises:
         ConversionError: the file cannot be run, lacks a tensor, or no order gives the source's answers.
     """
-    native = _open(path)
+    native = _open(made.path)
     try:
-        inputs = tuple(_bind_input(spec, _find(native.inputs, names[spec.name]), find_batch(source)) for spec in source.inputs)
+        inputs = tuple(_bind_input(spec, _find(native.inputs, made, spec.name), find_batch(source), made.tool) for spec in source.inputs)
         expected, found = _answer(source, native, inputs)
-        outputs = tuple(
-            _bind_output(spec, _find(native.outputs, names[spec.name]), expected[spec.name], found[names[spec.name]]) for spec in source.outputs
-        )
+        natives = [_find(native.outputs, made, spec.name) for spec in source.outputs]
     finally:
         native.close()
-    return inputs, outputs
+    pairs = zip(source.outputs, natives, strict=True)
+    outputs = tuple(_bind_output(spec, one, expected[spec.name], found[one.name], made.tool) for spec, one in pairs)
+    return BoundFile(made.path, inputs, outputs)
 
 
-def rebind_tensors(bindings: Bindings, float_file: Path, path: Path) -> Bindings:
-    """*bindings*, which are those of *float_file*, for the file at *path* that was quantised from it.
+def rebind_tensors(bound: BoundFile, path: Path) -> BoundFile:
+    """The file at *path*, which was made of *bound* by changing its numbers.
 
     The quantizer gives tensors at the borders other names and keeps their places.
     """
-    before, after = _list_borders(float_file), _list_borders(path)
+    before, after = _list_borders(bound.path), _list_borders(path)
+    inputs, outputs = (_follow(bindings, *places) for bindings, *places in zip((bound.inputs, bound.outputs), before, after, strict=True))
+    return BoundFile(path, inputs, outputs)
+
+
+def _follow(bindings: Bindings, before: tuple[TensorSpec, ...], after: tuple[TensorSpec, ...]) -> Bindings:
     follower = {old.name: new for old, new in zip(before, after, strict=True)}
-    return tuple(Binding(name=one.name, native=follower[one.native.name], permutation=one.permutation) for one in bindings)
+    return tuple(replace(one, native=follower[one.native.name]) for one in bindings)
 
 
-def _list_borders(path: Path) -> tuple[TensorSpec, ...]:
+def _list_borders(path: Path) -> tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...]]:
     native = _open(path)
     try:
-        return (*native.inputs, *native.outputs)
+        return native.inputs, native.outputs
     finally:
         native.close()
 
@@ -77,17 +102,17 @@ def _open(path: Path) -> NativeSession:
         raise ConversionError("tflite", f"LiteRT cannot run what was made of it: {error.problem}", _LEAVE_OUT) from error
 
 
-def _find(specs: tuple[TensorSpec, ...], name: str) -> TensorSpec:
+def _find(specs: tuple[TensorSpec, ...], made: MadeFile, name: str) -> TensorSpec:
     for spec in specs:
-        if spec.name == name:
+        if spec.name == made.names[name]:
             return spec
-    problem = f"what onnx2tf made has no tensor {name!r}; it has {[spec.name for spec in specs]}"
+    problem = f"what {made.tool} made has no tensor {made.names[name]!r}; it has {[spec.name for spec in specs]}"
     raise ConversionError("tflite", problem, "If nothing in the model uses it, export the model without it.")
 
 
-def _bind_input(spec: TensorSpec, native: TensorSpec, batch: int) -> Binding:
+def _bind_input(spec: TensorSpec, native: TensorSpec, batch: int, tool: str) -> Binding:
     if native.shape != fix_shape(spec, batch):
-        raise ConversionError("tflite", f"onnx2tf gave the input {spec} the shape {list(native.shape)}")
+        raise ConversionError("tflite", f"{tool} gave the input {spec} the shape {list(native.shape)}", _LEAVE_OUT)
     return Binding(name=spec.name, native=native)
 
 
@@ -100,19 +125,18 @@ def _answer(source: SourceModel, native: NativeSession, inputs: Bindings) -> tup
     """The answers of the source and of the file to the same seeded inputs, by name, one for each trial."""
     expected: dict[str, list[Array]] = {spec.name: [] for spec in source.outputs}
     found: dict[str, list[Array]] = {spec.name: [] for spec in native.outputs}
-    original = OnnxRuntime().open(source.find_form(HUB), 1)
     by_native = {binding.native.name: binding for binding in inputs}
+    runtime = find_runtime(source.artifact.format)
     try:
-        for sample in _make_samples(source):
-            for spec, answer in zip(original.outputs, original.run([sample[spec.name] for spec in original.inputs]), strict=True):
-                expected[spec.name].append(answer)
-            given = [to_native(sample[by_native[spec.name].name], by_native[spec.name]) for spec in native.inputs]
-            for spec, answer in zip(native.outputs, native.run(given), strict=True):
-                found[spec.name].append(answer)
+        with open_session(source.path, source.artifact, source.inputs, source.outputs, runtime) as original:
+            for sample in _make_samples(source):
+                for name, answer in original.infer(sample).items():
+                    expected[name].append(answer)
+                given = [to_native(sample[by_native[spec.name].name], by_native[spec.name]) for spec in native.inputs]
+                for spec, answer in zip(native.outputs, native.run(given), strict=True):
+                    found[spec.name].append(answer)
     except InputError as error:
         raise ConversionError("tflite", f"it cannot be held against the source: {error.problem}") from error
-    finally:
-        original.close()
     return expected, found
 
 
@@ -123,17 +147,17 @@ def _make_samples(source: SourceModel) -> Iterator[Arrays]:
         yield {spec.name: synthesize_inputs([spec], batch, rng)[spec.name] if spec.shape else np.zeros((), spec.dtype) for spec in source.inputs}
 
 
-def _bind_output(spec: TensorSpec, native: TensorSpec, expected: list[Array], found: list[Array]) -> Binding:
+def _bind_output(spec: TensorSpec, native: TensorSpec, expected: list[Array], found: list[Array], tool: str) -> Binding:
     shape = expected[0].shape
     fitting = [order for order in _list_orders(len(shape)) if tuple(shape[axis] for axis in order) == found[0].shape]
     if not fitting:
-        raise ConversionError("tflite", f"onnx2tf made the output {spec} into {native}", _LEAVE_OUT)
+        raise ConversionError("tflite", f"{tool} made the output {spec} into {native}", _LEAVE_OUT)
     same = tuple(range(len(shape)))
     bindings = [Binding(name=spec.name, native=native, permutation=None if order == same else order) for order in fitting]
     deviations = [_deviate(expected, [from_native(array, binding, spec) for array in found]) for binding in bindings]
     best = min(range(len(bindings)), key=deviations.__getitem__)
     if deviations[best] > _LEEWAY:
-        problem = f"what onnx2tf made of it gives other answers: output {spec.name!r} is off by {deviations[best]:.2g} of its range"
+        problem = f"what {tool} made of it gives other answers: output {spec.name!r} is off by {deviations[best]:.2g} of its range"
         raise ConversionError("tflite", problem, _LEAVE_OUT)
     return bindings[best]
 

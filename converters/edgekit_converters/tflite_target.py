@@ -1,168 +1,135 @@
-"""TFLite as a target: fp32 by onnx2tf in an environment of its own, int8 by the LiteRT quantizer."""
+"""TFLite as a target: a float file from the source's most direct form, and all other numbers from that by the LiteRT quantizer."""
 
 from __future__ import annotations
 
-import itertools
 import logging
-import re
-import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
-from edgekit.arrays import Arrays
 from edgekit.artifacts import Artifact
-from edgekit.conversion import HUB, Calibration, Order, SourceModel
-from edgekit.environments import ensure_environment, find_obstacle, run_tool
-from edgekit.errors import ConversionError, TransferError
-from edgekit.runtimes.borders import to_native
-from edgekit.runtimes.packages import summarize
+from edgekit.conversion import HUB, Order, SourceModel
+from edgekit.environments import Environment
+from edgekit.errors import ConversionError, DeviceError, EdgekitError, TransferError
 from edgekit_converters.artifact_files import describe_files
-from edgekit_converters.calibrating import require_calibration, stream_batches
-from edgekit_converters.environments import ONNX2TF, ONNX2TF_SCRIPT
+from edgekit_converters.calibrating import require_calibration
+from edgekit_converters.environments import LITERT_TORCH, ONNX2TF
 from edgekit_converters.muting import muted
+from edgekit_converters.onnx_to_tflite import make_from_onnx
 from edgekit_converters.packages import find_missing, list_versions
-from edgekit_converters.passes.base import run_passes
-from edgekit_converters.passes.fix_shapes import FixShapes
-from edgekit_converters.passes.rename_tensors import RenameTensors
-from edgekit_converters.passes.slim import Slim
-from edgekit_converters.tflite_bindings import Bindings, bind_tensors, rebind_tensors
-
-if TYPE_CHECKING:
-    from onnx import ModelProto
+from edgekit_converters.tflite_bindings import BoundFile, MadeFile, bind_tensors, rebind_tensors
+from edgekit_converters.tflite_graphs import fix_batch
+from edgekit_converters.tflite_quantising import change_numbers
+from edgekit_converters.torch_to_tflite import make_from_torch
 
 _PACKAGES = ("ai-edge-litert", "ai-edge-quantizer", "onnx", "onnxruntime", "onnxslim")
+_FORM = "tflite"
 _FILE = "model.tflite"
-#: Seconds that one conversion may take; a small model takes about one.
-_DEADLINE_S = 1800.0
-#: The one signature that onnx2tf writes.
-_SIGNATURE = "serving_default"
-#: Names that onnx2tf leaves as they are; a colon, for one, becomes two underscores.
-_KEPT = re.compile(r"[A-Za-z_][A-Za-z0-9_./]*")
+#: How a float file is made of each form of a source, the most direct one first.
+_MAKERS: dict[str, Callable[[SourceModel, Path], MadeFile]] = {"torch": make_from_torch, HUB: make_from_onnx}
 _log = logging.getLogger(__name__)
 
 
 class TFLiteTarget:
-    """Makes TFLite files with fixed shapes and the batch 1."""
+    """Makes TFLite files with fixed shapes and the batch 1; a file that came in as TFLite keeps its own."""
 
     format = "tflite"
-    precisions: tuple[str, ...] = ("fp32", "int8")
+    precisions: tuple[str, ...] = ("fp32", "fp16", "int8", "int8-dynamic", "int8-weights", "int4-weights")
+
+    def __init__(self) -> None:
+        # What became of each source's float file, by the source's directory: every precision stands on the same one.
+        self._made: dict[Path, BoundFile | ConversionError] = {}
 
     def find_obstacle(self) -> str | None:
-        """Which packages, or which Python for onnx2tf's environment, are missing; None where all are here or can be made."""
-        return find_missing(*_PACKAGES) or find_obstacle(ONNX2TF)
+        """Which packages are missing; None where all are here. An environment is made, or missed, by the source that needs it."""
+        return find_missing(*_PACKAGES)
 
     def list_tools(self) -> dict[str, str]:
-        """The versions of onnx2tf in its environment, and of LiteRT and its quantizer here."""
-        locked = dict(line.split("==") for line in ONNX2TF.lock.read_text(encoding="utf-8").splitlines() if "==" in line)
-        return {"onnx2tf": locked["onnx2tf"]} | list_versions("ai-edge-litert", "ai-edge-quantizer", "onnxslim")
+        """The versions of onnx2tf and litert-torch in their environments, and of LiteRT and its quantizer here."""
+        made = {"onnx2tf": _find_pin(ONNX2TF, "onnx2tf"), "litert-torch": _find_pin(LITERT_TORCH, "litert-torch")}
+        return made | list_versions("ai-edge-litert", "ai-edge-quantizer", "onnxslim")
 
     def suggest_precisions(self, source: SourceModel) -> tuple[str, ...]:  # noqa: ARG002 - the port gives it
         """fp32 and int8."""
         return ("fp32", "int8")
 
     def convert(self, source: SourceModel, order: Order, directory: Path) -> Artifact:
-        """Write ``model.tflite`` into *directory*; raises as TargetConverter.convert says.
-
-        Both precisions stand on the same fp32 file, which is kept beside the source and made once.
-        """
+        """Write ``model.tflite`` into *directory*; raises as TargetConverter.convert says."""
         kept = order.precision.number == source.precision
-        calibration = None if kept else require_calibration(self.format, order)
-        float_file, names = _make_float_file(source)
+        if not kept and order.precision.needs_calibration:
+            require_calibration(self.format, order)
+        float_file = self._find_float_file(source)
         target = directory / _FILE
         with muted():
-            inputs, outputs = bind_tensors(source, float_file, names)
-            if calibration is None:
-                shutil.copyfile(float_file, target)
+            if not kept:
+                target.write_bytes(change_numbers(float_file, source, order))
+            elif order.profile is not None and order.profile.fixed_shapes:
+                target.write_bytes(fix_batch(float_file.path))
             else:
-                target.write_bytes(_quantise(float_file, inputs, source, calibration))
-                inputs, outputs = (rebind_tensors(one, float_file, target) for one in (inputs, outputs))
-        return Artifact(format=self.format, files=describe_files(directory, _FILE), inputs=inputs, outputs=outputs)
+                target.write_bytes(float_file.path.read_bytes())
+            bound = rebind_tensors(float_file, target)
+        return Artifact(format=self.format, files=describe_files(directory, _FILE), inputs=bound.inputs, outputs=bound.outputs)
+
+    def _find_float_file(self, source: SourceModel) -> BoundFile:
+        """The file of *source* that every precision stands on, made once; what hindered it is raised each time."""
+        if source.directory not in self._made:
+            try:
+                self._made[source.directory] = _make_float_file(source)
+            except ConversionError as error:
+                self._made[source.directory] = error
+        made = self._made[source.directory]
+        if isinstance(made, ConversionError):
+            raise made
+        return made
 
 
-def _make_float_file(source: SourceModel) -> tuple[Path, dict[str, str]]:
-    """The fp32 TFLite file of *source*, beside it, with the names that its tensors have there; made where it is not there yet."""
-    import onnx
-
-    hub = source.find_form(HUB)
-    model = run_passes(onnx.load(hub), FixShapes(_fix_sizes(source)), Slim())
-    names = _choose_names(model, [spec.name for spec in (*source.inputs, *source.outputs)])
-    made = hub.with_suffix(".tflite")
-    if not made.exists():
-        with tempfile.TemporaryDirectory(dir=hub.parent, prefix="onnx2tf-") as scratch:
-            fixed = Path(scratch) / "fixed.onnx"
-            onnx.save(run_passes(model, RenameTensors(names)), fixed)
-            # Inputs keep the source's order of axes: LiteRT then transposes a 3x96x96 picture in 4 µs, which costs numpy 24.
-            result = _run_onnx2tf({"model": str(fixed), "output": scratch, "keep_shape": [names[spec.name] for spec in source.inputs]})
-            Path(result["tflite"]).rename(made)
-    return made, names
+def _find_pin(environment: Environment, package: str) -> str:
+    locked = dict(line.split("==") for line in environment.lock.read_text(encoding="utf-8").splitlines() if "==" in line)
+    return locked[package]
 
 
-def _run_onnx2tf(request: dict[str, Any]) -> dict[str, Any]:
-    try:
-        python = ensure_environment(ONNX2TF, say=_log.warning)
-    except TransferError as error:
-        # For this model the format cannot be made now; the other formats can, so the build goes on without it.
-        raise ConversionError("tflite", f"{error.subject}: {error.problem}", error.remedy) from error
-    return run_tool(python, ONNX2TF_SCRIPT, request, _DEADLINE_S)
+def _make_float_file(source: SourceModel) -> BoundFile:
+    """The float file of *source*: its own, or what the first tool makes of it that keeps its answers.
 
-
-def _fix_sizes(source: SourceModel) -> dict[str, int]:
-    """One for each name that an input's first axis has: the batch. Another size that may vary cannot be guessed."""
-    return {spec.shape[0]: 1 for spec in source.inputs if spec.shape and isinstance(spec.shape[0], str)}
-
-
-def _choose_names(model: ModelProto, names: list[str]) -> dict[str, str]:
-    """For each of *names* the name that it gets in the TFLite file: its own, unless onnx2tf would change it."""
-    taken = {name for node in model.graph.node for name in (*node.input, *node.output)} | set(names)
-    chosen = {}
-    for index, name in enumerate(names):
-        fresh = (f"tensor{index}{'_' * more}" for more in itertools.count())
-        chosen[name] = name if _KEPT.fullmatch(name) else next(one for one in fresh if one not in taken)
-    return chosen
-
-
-def _quantise(float_file: Path, inputs: Bindings, source: SourceModel, calibration: Calibration) -> bytes:
-    """The bytes of *float_file* with weights in int8, one scale a channel, and activations in int8."""
-    from ai_edge_quantizer import calibrator, quantizer
-    from ai_edge_quantizer.utils import qsv_utils
-
-    try:
-        recipe = _make_recipe()
-        # By default the ranges are a moving average, which forgets all but the last samples: the digits' logits, which span
-        # 12 to either side, came out 9.3 off at most. With the true range it is 0.30.
-        statistics = calibrator.Calibrator(str(float_file), num_threads=1, qsv_update_func=qsv_utils.min_max_update)
-        statistics.calibrate({_SIGNATURE: _Batches(source, calibration, inputs)}, recipe)
-        tool = quantizer.Quantizer(str(float_file), recipe.get_quantization_recipe())
-        return bytes(tool.quantize(statistics.get_model_qsvs()).quantized_model)
-    except Exception as error:
-        # The quantizer raises ValueError, RuntimeError, KeyError and more, which have no common root.
-        raise ConversionError("tflite-int8", f"the LiteRT quantizer cannot quantise it: {summarize(error)}", "Use the fp32 variant.") from error
-
-
-def _make_recipe() -> Any:
-    """Everything in int8 but the borders, which stay float.
-
-    LiteRT quantises a digit's 64 pixels in less than a microsecond, and numpy takes ten: 20 µs against 31 an inference.
+    Raises:
+        ConversionError: no tool does; the message has each one's reason.
     """
-    from ai_edge_quantizer import algorithm_manager, qtyping, recipe, recipe_manager
+    if _FORM in source.forms:
+        return BoundFile(source.forms[_FORM], source.artifact.inputs, source.artifact.outputs)
+    _check_sizes(source)
+    forms = [form for form in _MAKERS if form in source.forms]
+    if not forms:
+        source.find_form(*_MAKERS)
+    faults: list[EdgekitError] = []
+    for form in forms:
+        try:
+            return _make_of(form, source)
+        except (ConversionError, DeviceError, TransferError) as error:
+            # An environment that cannot be had now hinders this format alone: the build goes on without it.
+            faults.append(error)
+            if form != forms[-1]:
+                _log.warning("TFLite is made of the source's %s, since of its %s it cannot be: %s", forms[-1], form, error)
+    raise ConversionError(faults[-1].subject, "; ".join(one.problem for one in faults), faults[-1].remedy) from faults[-1]
 
-    manager = recipe_manager.RecipeManager()
-    manager.load_quantization_recipe(recipe.static_wi8_ai8())
-    for border in (qtyping.TFLOperationName.INPUT, qtyping.TFLOperationName.OUTPUT):
-        manager.add_quantization_config(".*", border, algorithm_key=algorithm_manager.AlgorithmName.NO_QUANTIZE)
-    return manager
+
+def _make_of(form: str, source: SourceModel) -> BoundFile:
+    """The float file that is made of *form*, kept beside the source."""
+    with tempfile.TemporaryDirectory(dir=source.directory, prefix="tflite-") as scratch:
+        made = _MAKERS[form](source, Path(scratch))
+        with muted():
+            bound = bind_tensors(source, made)
+        kept = source.directory / f"{source.path.stem}-{made.tool}.tflite"
+        made.path.rename(kept)
+    return BoundFile(kept, bound.inputs, bound.outputs)
 
 
-class _Batches:
-    """Calibration batches as the file takes them. The calibrator goes through them twice: it counts them first."""
+def _check_sizes(source: SourceModel) -> None:
+    """Refuse a size other than the batch that may vary: TFLite files are made with fixed shapes, and it cannot be guessed."""
+    for name, size in _list_varying(source):
+        problem = f"its input {name!r} has the size {size!r}, which may vary, and TFLite files are made with fixed shapes"
+        raise ConversionError("tflite", problem, f"Fix it, as with --shape {size}=128.")
 
-    def __init__(self, source: SourceModel, calibration: Calibration, inputs: Bindings) -> None:
-        self._source = source
-        self._calibration = calibration
-        self._inputs = inputs
 
-    def __iter__(self) -> Iterator[Arrays]:
-        for batch in stream_batches(self._source, self._calibration):
-            yield {one.native.name: to_native(batch[one.name], one) for one in self._inputs}
+def _list_varying(source: SourceModel) -> Iterator[tuple[str, str]]:
+    batches = {spec.shape[0] for spec in source.inputs if spec.shape}
+    return ((spec.name, size) for spec in source.inputs for size in spec.shape[1:] if isinstance(size, str) and size not in batches)

@@ -8,7 +8,7 @@ from onnx import numpy_helper
 
 from edgekit.conversion import Calibration
 from edgekit.errors import ConversionError
-from edgekit_converters.tflite_bindings import bind_tensors, rebind_tensors
+from edgekit_converters.tflite_bindings import MadeFile, bind_tensors, rebind_tensors
 from edgekit_converters.tflite_target import TFLiteTarget
 
 pytestmark = [
@@ -16,6 +16,10 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:Warning. Enabling `experimental_preserve_all_tensors`:UserWarning"),
 ]
 NAMES = {"image": "image", "features": "features"}
+
+
+def _say(path, names=NAMES) -> MadeFile:
+    return MadeFile(path, names, "onnx2tf")
 
 
 @pytest.fixture
@@ -29,9 +33,9 @@ def made(make_conv, read, make_variant):
 def test_order_of_axes_is_found_by_the_answers(made) -> None:
     """Where every order of axes fits the shape, the one with the source's answers is taken."""
     source, path = made
-    inputs, outputs = bind_tensors(source, path, NAMES)
-    assert inputs[0].permutation is None
-    assert outputs[0].permutation == (0, 2, 3, 1)
+    bound = bind_tensors(source, _say(path))
+    assert bound.inputs[0].permutation is None
+    assert bound.outputs[0].permutation == (0, 2, 3, 1)
 
 
 def test_file_of_another_model_is_refused(made, make_conv, read) -> None:
@@ -41,14 +45,14 @@ def test_file_of_another_model_is_refused(made, make_conv, read) -> None:
     weights = numpy_helper.to_array(model.graph.initializer[0])
     model.graph.initializer[0].CopyFrom(numpy_helper.from_array(-weights, "first"))
     with pytest.raises(ConversionError, match=r"'features' is off by"):
-        bind_tensors(read(model), path, NAMES)
+        bind_tensors(read(model), _say(path))
 
 
 def test_missing_tensor_is_named(made) -> None:
     """A tensor that the file does not have is named, with those that it has."""
     source, path = made
     with pytest.raises(ConversionError, match=r"'elsewhere'.*'image'"):
-        bind_tensors(source, path, {"image": "elsewhere", "features": "features"})
+        bind_tensors(source, _say(path, {"image": "elsewhere", "features": "features"}))
 
 
 def test_file_that_cannot_be_run_is_refused(made, tmp_path) -> None:
@@ -57,7 +61,7 @@ def test_file_that_cannot_be_run_is_refused(made, tmp_path) -> None:
     shutil.copyfile(path, tmp_path / "damaged.tflite")
     (tmp_path / "damaged.tflite").write_bytes(path.read_bytes()[:200])
     with pytest.raises(ConversionError, match="LiteRT cannot run"):
-        bind_tensors(source, tmp_path / "damaged.tflite", NAMES)
+        bind_tensors(source, _say(tmp_path / "damaged.tflite"))
 
 
 def test_bindings_follow_into_the_quantised_file(made, make_variant) -> None:
@@ -65,8 +69,7 @@ def test_bindings_follow_into_the_quantised_file(made, make_variant) -> None:
     source, path = made
     calibration = Calibration({"image": np.random.default_rng(0).normal(size=(8, 8, 8, 8)).astype(np.float32)})
     artifact, directory = make_variant(TFLiteTarget(), source, "int8", calibration)
-    _, outputs = bind_tensors(source, path, NAMES)
-    followed = rebind_tensors(outputs, path, directory / artifact.files[0].path)
+    followed = rebind_tensors(bind_tensors(source, _say(path)), directory / artifact.files[0].path).outputs
     assert followed == artifact.outputs
     assert followed[0].name == "features"
     assert followed[0].permutation == (0, 2, 3, 1)
