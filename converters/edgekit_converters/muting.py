@@ -17,16 +17,18 @@ def muted() -> Iterator[None]:
 
     Native code writes to the file descriptors 1 and 2 whatever Python has put in place of sys.stdout and sys.stderr, so
     both ways are closed. The descriptors are the whole process's: what other threads print meanwhile is caught too.
-    The root logger's level is put back: OpenVINO's converter raises it, and the caller's own warnings would be lost.
+    The root logger's level and handlers are put back: OpenVINO's converter raises the level, so that the caller's own
+    warnings would be lost, and ONNX Runtime's quantisers add a handler, which would write to what is closed by then.
     """
     root = logging.getLogger()
-    level = root.level
+    level, handlers = root.level, list(root.handlers)
     with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as caught:
         try:
             with _descriptors_to(caught.fileno()), contextlib.redirect_stdout(caught), contextlib.redirect_stderr(caught):
                 yield
         finally:
             root.setLevel(level)
+            root.handlers[:] = handlers
             caught.seek(0)
             _tell(caught.read())
 

@@ -1,126 +1,98 @@
-"""ONNX as a target: fp32 with its graph slimmed, int8 as static QDQ for ONNX Runtime on CPUs."""
+"""ONNX as a target, for ONNX Runtime on CPUs."""
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from edgekit.arrays import Array
-from edgekit.artifacts import Artifact, bind_identically
-from edgekit.conversion import HUB, Calibration, Order, SourceModel
-from edgekit.errors import ConversionError
+import numpy as np
+
+from edgekit.artifacts import Artifact
+from edgekit.conversion import HUB, Order, SourceModel
+from edgekit.target_profiles import TargetProfile
 from edgekit_converters.artifact_files import describe_files
-from edgekit_converters.calibrating import is_quantised, require_calibration, stream_batches
-from edgekit_converters.muting import muted
+from edgekit_converters.calibrating import require_calibration, stream_batches
+from edgekit_converters.onnx_casting import store_halved
+from edgekit_converters.onnx_opsets import FIRST_WITH_AXIS
+from edgekit_converters.onnx_preparing import bind_border, load_hub, write_model
+from edgekit_converters.onnx_quantising import StaticRecipe, prepare_static, quantise_dynamic, quantise_static
+from edgekit_converters.onnx_weights import store_in_int4, store_in_int8
 from edgekit_converters.packages import find_missing, list_versions
-from edgekit_converters.passes.base import run_passes
-from edgekit_converters.passes.slim import Slim
-from edgekit_converters.passes.strip_metadata import StripMetadata
 
 if TYPE_CHECKING:
     from onnx import ModelProto
 
-_PACKAGES = ("onnx", "onnxruntime", "onnxslim")
+_PACKAGES = ("onnx", "onnxruntime", "onnxslim", "onnx-ir")
 _FILE = "model.onnx"
-#: ONNX Runtime 1.17 reads no newer one, and devices may have it. The opset stays the source's.
-_NEWEST_IR = 10
+#: The fewest dense weights of a model that is worth trying with integers for weights alone.
+_MANY_WEIGHTS = 1 << 20
+#: CPU features of x86 with which products of bytes are added in 32 bits.
+_DOT_PRODUCTS = ("avx512_vnni", "avx_vnni")
 
 
 class OnnxTarget:
-    """Makes ONNX files. The tensors at their borders are the source's own."""
+    """Makes ONNX files. The tensors at their borders are the source's own, but for a batch that a device wants fixed."""
 
     format = "onnx"
-    precisions: tuple[str, ...] = ("fp32", "int8")
+    precisions: tuple[str, ...] = ("fp32", "fp16", "bf16", "int8", "int8-dynamic", "int8-weights", "int4-weights")
 
     def find_obstacle(self) -> str | None:
         """Which packages are missing; None where all are here."""
         return find_missing(*_PACKAGES)
 
     def list_tools(self) -> dict[str, str]:
-        """The versions of onnx, onnxruntime and onnxslim."""
+        """The versions of onnx, onnxruntime, onnxslim and onnx-ir."""
         return list_versions(*_PACKAGES)
 
-    def suggest_precisions(self, source: SourceModel) -> tuple[str, ...]:  # noqa: ARG002 - the port gives it
-        """fp32 and int8."""
+    def suggest_precisions(self, source: SourceModel) -> tuple[str, ...]:
+        """fp32 and int8; for a model that is mostly large dense layers, int8-dynamic and int8-weights too."""
+        if HUB in source.forms and is_mostly_dense(source.forms[HUB]):
+            return ("fp32", "int8", "int8-dynamic", "int8-weights")
         return ("fp32", "int8")
 
     def convert(self, source: SourceModel, order: Order, directory: Path) -> Artifact:
         """Write ``model.onnx`` into *directory*; raises as TargetConverter.convert says."""
-        import onnx
-
-        if order.precision.number == source.precision:
-            model = run_passes(onnx.load(source.find_form(HUB)), Slim())
-        else:
-            model = _quantise(source, require_calibration(self.format, order))
-        _write(model, directory / _FILE)
-        return Artifact(
-            format=self.format,
-            files=describe_files(directory, _FILE),
-            inputs=bind_identically(source.inputs),
-            outputs=bind_identically(source.outputs),
-        )
+        path = directory / _FILE
+        model = _convert_numbers(source, order)
+        write_model(model, path, order.profile)
+        inputs, outputs = bind_border(source, model, path)
+        return Artifact(format=self.format, files=describe_files(directory, _FILE), inputs=inputs, outputs=outputs)
 
 
-def _write(model: ModelProto, path: Path) -> None:
-    """Write *model* as ONNX Runtime 1.17 can read it. Runtimes work out the shapes between, so they are left out."""
-    model.ir_version = min(model.ir_version, _NEWEST_IR)
-    del model.graph.value_info[:]
-    path.write_bytes(run_passes(model, StripMetadata()).SerializeToString(deterministic=True))
+def _convert_numbers(source: SourceModel, order: Order) -> ModelProto:
+    """The hub of *source* in the precision of *order*; as it is, where the source came in that number format."""
+    precision, profile = order.precision, order.profile
+    if precision.number == source.precision:
+        return load_hub(source, profile)
+    if precision.number in ("fp16", "bf16"):
+        return store_halved(load_hub(source, profile, FIRST_WITH_AXIS), precision.number)
+    if precision.scheme == "static":
+        return _quantise_static(source, order)
+    if precision.scheme == "dynamic":
+        return quantise_dynamic(load_hub(source, profile, FIRST_WITH_AXIS), reduced=may_overflow(profile))
+    return (store_in_int8 if precision.number == "int8" else store_in_int4)(load_hub(source, profile))
 
 
-class _Reader:
-    """Calibration batches as ONNX Runtime asks for them (CalibrationDataReader)."""
-
-    def __init__(self, batches: Iterator[dict[str, Array]]) -> None:
-        self._batches = batches
-
-    def get_next(self) -> dict[str, Array] | None:
-        """The next batch; None after the last."""
-        return next(self._batches, None)
-
-    def __iter__(self) -> Iterator[dict[str, Array]]:
-        return self._batches
+def _quantise_static(source: SourceModel, order: Order) -> ModelProto:
+    """U8S8, which x86 multiplies fastest (S8S8 is up to 22 times slower), and ARM does either."""
+    calibration = require_calibration("onnx", order)
+    batches = partial(stream_batches, source, calibration)
+    prepared = prepare_static(load_hub(source, order.profile, FIRST_WITH_AXIS), "onnx-int8")
+    return quantise_static(prepared, batches, StaticRecipe("onnx-int8", reduced=may_overflow(order.profile)))
 
 
-def _quantise(source: SourceModel, calibration: Calibration) -> ModelProto:
-    """The source with its weights in int8, one scale a channel, and its activations in uint8.
+def may_overflow(profile: TargetProfile | None) -> bool:
+    """Whether the device is an x86 that adds products of bytes in 16 bits, so that weights get 7 bits (reduce_range)."""
+    return profile is not None and profile.arch == "x86_64" and not any(feature in profile.cpu_features for feature in _DOT_PRODUCTS)
 
-    U8S8 is what x86 multiplies fastest (S8S8 is up to 22 times slower), and ARM does either.
-    """
+
+def is_mostly_dense(path: Path) -> bool:
+    """Whether most weights of the ONNX file at *path*, and a million at least, belong to MatMul and Gemm, as in transformers."""
     import onnx
-    from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
 
-    with tempfile.TemporaryDirectory(prefix="edgekit-") as scratch:
-        prepared, quantised = Path(scratch) / "prepared.onnx", Path(scratch) / "quantised.onnx"
-        try:
-            with muted():
-                _prepare(source.find_form(HUB), prepared)
-                quantize_static(
-                    prepared,
-                    quantised,
-                    _Reader(stream_batches(source, calibration)),
-                    quant_format=QuantFormat.QDQ,
-                    per_channel=True,
-                    activation_type=QuantType.QUInt8,
-                    weight_type=QuantType.QInt8,
-                )
-            result: Any = onnx.load(quantised)
-        except Exception as error:
-            # The quantiser raises ValueError, KeyError, AssertionError and ONNX Runtime's own, which have no common root.
-            raise ConversionError("onnx-int8", f"onnxruntime cannot quantise it: {type(error).__name__}: {error}") from error
-    if not is_quantised(result):
-        raise ConversionError("onnx-int8", "it has no operator that onnxruntime quantises", "Use the fp32 variant.")
-    return result
-
-
-def _prepare(path: Path, prepared: Path) -> None:
-    """Write the model at *path* to *prepared* as the quantiser wants it: constants folded, batch norms fused, shapes known.
-
-    ONNX Runtime does it with its own graph optimisation, at the level that keeps to ONNX's operators. Its symbolic shape
-    inference is left out: onnx's has been run when the source was read, and it fails on more models than it helps.
-    """
-    from onnxruntime.quantization.shape_inference import quant_pre_process
-
-    quant_pre_process(path, prepared, skip_symbolic_shape=True)
+    graph = onnx.load(path).graph
+    sizes = {tensor.name: int(np.prod(tensor.dims)) for tensor in graph.initializer}
+    dense = sum(sizes.get(node.input[1], 0) for node in graph.node if node.op_type in ("MatMul", "Gemm"))
+    conv = sum(sizes.get(node.input[1], 0) for node in graph.node if node.op_type in ("Conv", "ConvTranspose"))
+    return dense >= _MANY_WEIGHTS and dense > conv
