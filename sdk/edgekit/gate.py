@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from edgekit.errors import GateRefused
 from edgekit.manifest import Choice, Metric, Parity, Variant
+from edgekit.precisions import find_precision
 from edgekit.quantities import format_change, format_ms
 from edgekit.target_profiles import PROFILES
 
@@ -70,7 +71,7 @@ def choose_default(variants: Sequence[Variant], target: str) -> Choice | None:
 def choose_unmeasured(variants: Sequence[Variant], target: str) -> Choice | None:
     """The likeliest of *variants* for *target*, on which none was measured; None where all are for accelerators.
 
-    Formats that pay there by its profile go first, then static integers before dynamic ones, before those of weights alone,
+    What pays there by its profile goes first, then static integers before dynamic ones, before those of weights alone,
     before floats, and of equal ones the smallest: it costs the least to fetch and to hold. Figures from elsewhere count
     for nothing, since the best format differs from device to device.
     """
@@ -82,7 +83,7 @@ def choose_unmeasured(variants: Sequence[Variant], target: str) -> Choice | None
     best = next((scheme for scheme in _SCHEMES if scheme in schemes.values()), None)
     chosen = min((variant for variant in paying if schemes[variant.id] == best), key=lambda variant: variant.size)
     among = "variant" if best is None else _SCHEMES[best]
-    return Choice(variant=chosen.id, reason=f"the smallest {among}{'' if len(paying) == len(fitting) else ' in a format that pays there'}")
+    return Choice(variant=chosen.id, reason=f"the smallest {among}{'' if len(paying) == len(fitting) else ' of those that pay there'}")
 
 
 def _is_meant_for(variant: Variant, target: str) -> bool:
@@ -92,8 +93,12 @@ def _is_meant_for(variant: Variant, target: str) -> bool:
 
 
 def _pays(variant: Variant, target: str) -> bool:
+    """Whether its format is one for *target*, and its integers too; floats are right everywhere."""
     profile = PROFILES.get(target)
-    return profile is None or variant.format in profile.precisions
+    if profile is None:
+        return True
+    scheme, paying = _find_scheme(variant), profile.precisions.get(variant.format, ())
+    return bool(paying) if scheme is None else any((one.number, one.scheme) == (variant.precision, scheme) for one in map(find_precision, paying))
 
 
 def _find_scheme(variant: Variant) -> str | None:
