@@ -1,5 +1,7 @@
 """What only ONNX files have: strings, sequences, operators of any domain."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -58,3 +60,13 @@ def test_weights_stay_beside_the_file(tmp_path):
     (path.parent / "my_secret").write_bytes(weights)
     path.write_bytes(path.read_bytes().replace(b"../secret", b"my_secret"))
     assert OnnxRuntime().open(path, 1).run([np.ones((1, 3), np.float32)])[0].tolist() == [[6.5, -0.5]]
+
+
+def test_weights_in_half_behind_a_transpose_end_no_process():
+    """A network in half, on which an optimisation of ONNX Runtime ends the process, is loaded, and it answers."""
+    program = "import sys; from pathlib import Path; from edgekit.runtimes.onnx_runtime import OnnxRuntime; OnnxRuntime().open(Path(sys.argv[1]), 1)"
+    loaded = subprocess.run([sys.executable, "-c", program, str(DATA / "half.onnx")], capture_output=True, timeout=60, check=False)
+    assert (loaded.returncode, loaded.stderr) == (0, b"")
+    sums = OnnxRuntime().open(DATA / "half.onnx", 1).run([np.ones((2, 3, 4), np.float32)])[0]
+    assert sums.shape == (3, 2, 5)
+    assert sums.min() == sums.max() == 4
