@@ -1,22 +1,18 @@
 """``edgekit convert``: from a source model to a bundle of measured variants."""
 
 import math
-import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 from click.shell_completion import CompletionItem
 
-from edgekit.cli.sizes import parse_dtype, parse_input, parse_layout, parse_shape
+from edgekit.cli.source_options import source_options
 
 if TYPE_CHECKING:
-    from edgekit.cli.sizes import Sizes
+    from edgekit.conversion import SourceOptions
     from edgekit.manifest import Manifest
-    from edgekit.tensors import DType, TensorSpec
-
-T = TypeVar("T")
 
 # The \b keeps click from joining the lines below it.
 HELP = """Make a bundle of measured variants from the model SRC.
@@ -52,26 +48,6 @@ def _check_finite(_context: click.Context, _parameter: click.Parameter, value: f
     if not math.isfinite(value):
         raise click.BadParameter(f"{value} is not a finite number.")
     return value
-
-
-def _parsing(parse: Callable[[str], T]) -> Callable[[click.Context, click.Parameter, tuple[str, ...]], tuple[T, ...]]:
-    """Reads each value of an option that may be repeated, for click. One name twice is refused."""
-
-    def read(_context: click.Context, _parameter: click.Parameter, values: tuple[str, ...]) -> tuple[T, ...]:
-        names = [value.rpartition("=")[0] for value in values]
-        twice = next((name for name in names if names.count(name) > 1), None)
-        if twice is not None:
-            raise click.BadParameter(f"{twice!r} is given more than once.")
-        return tuple(_parse(parse, value) for value in values)
-
-    return read
-
-
-def _parse(parse: Callable[[str], T], value: str) -> T:
-    try:
-        return parse(value)
-    except ValueError as error:
-        raise click.BadParameter(f"{value!r}: {error}") from error
 
 
 def _list_targets() -> Iterable[str]:
@@ -133,46 +109,12 @@ _FILE: dict[str, Any] = {"type": click.Path(path_type=Path)}
     shell_complete=_completing(_list_precisions),
     help="Precisions, as in fp32,int8; by default what pays for the model on the target.",
 )
-@click.option(
-    "--shape",
-    "shapes",
-    multiple=True,
-    callback=_parsing(parse_shape),
-    metavar="NAME=SIZES",
-    help="Fix sizes that may vary: of a tensor, or of the axes with a name. May be repeated.",
-)
-@click.option("--example", **_FILE, help="What a PyTorch program is traced with (.npz, an array per input name).")
-@click.option(
-    "--input",
-    "inputs",
-    multiple=True,
-    callback=_parsing(parse_input),
-    metavar="NAME=SIZES[:DTYPE]",
-    help="The same in words: an input's name, sizes and dtype (float32). Repeat it for each input, in the program's order.",
-)
-@click.option(
-    "--dtype",
-    "dtypes",
-    multiple=True,
-    callback=_parsing(parse_dtype),
-    metavar="NAME=DTYPE",
-    help="Let callers give an input in another dtype, as in image=uint8. May be repeated.",
-)
-@click.option(
-    "--layout",
-    "layouts",
-    multiple=True,
-    callback=_parsing(parse_layout),
-    metavar="NAME=FROM:TO",
-    help="Let callers give an input in another order of axes, as in image=NCHW:NHWC. May be repeated.",
-)
-@click.option("--unsafe-allow-code", "allow_code", is_flag=True, help="Let the model file bring code that runs here, such as a Keras Lambda.")
+@source_options
 @click.option("--calibration", **_FILE, help="Representative inputs (.npz, an array per input name); static int8 needs them.")
 @click.option("--evaluation", **_FILE, help="Labelled inputs (.npz, with labels too), for the metric.")
 @click.option("--metric", help="What is measured on the evaluation data: top1 (the default) or top5.")
 @click.option("--max-drop", type=float, default=0.01, show_default=True, callback=_check_finite, help="The most that the metric may fall.")
 @click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True, help="Threads that each variant is timed with.")
-@click.option("--offline", is_flag=True, help="Fetch nothing: environments that are not here are not made.")
 @click.option("--json", "as_json", is_flag=True, help="Print the manifest's record as JSON.")
 def convert(  # noqa: PLR0913 - a click command takes one argument for each option
     *,
@@ -182,34 +124,24 @@ def convert(  # noqa: PLR0913 - a click command takes one argument for each opti
     target: str | None,
     formats: tuple[str, ...] | None,
     precisions: tuple[str, ...] | None,
-    shapes: "tuple[tuple[str, Sizes], ...]",
-    example: Path | None,
-    inputs: "tuple[TensorSpec, ...]",
-    dtypes: "tuple[tuple[str, DType], ...]",
-    layouts: tuple[tuple[str, tuple[str, str]], ...],
-    allow_code: bool,
+    options: "SourceOptions",
     calibration: Path | None,
     evaluation: Path | None,
     metric: str | None,
     max_drop: float,
     threads: int,
-    offline: bool,
     as_json: bool,
 ) -> None:
     """Make a bundle of measured variants of *source* in *output*, and show it."""
     from edgekit.build import build_bundle
     from edgekit.build_request import BuildRequest
     from edgekit.cli.console import progress
-    from edgekit.conversion import SourceOptions
-    from edgekit.environments import OFFLINE
 
-    if offline:
-        os.environ[OFFLINE] = "1"
     request = BuildRequest(
         source=source,
         destination=output,
         name=name,
-        options=SourceOptions(shapes=dict(shapes), example=example, inputs=inputs, dtypes=dict(dtypes), layouts=dict(layouts), allow_code=allow_code),
+        options=options,
         target=target,
         formats=formats,
         precisions=precisions,
