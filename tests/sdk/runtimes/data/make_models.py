@@ -5,6 +5,7 @@
 - ``sequence.onnx``: its output is a sequence, not a tensor.
 - ``outside.onnx``: as affine.onnx, with its weights in ``../secret``.
 - ``lacking.onnx``: its operator is of a domain that no runtime knows.
+- ``half.onnx``: sums of four, computed in float16, with the first two axes of x, of shape (batch, 3, 4), exchanged.
 - ``affine.tflite``: as affine.onnx.
 - ``affine_int8.tflite``: the same with int8 in and out and a batch of 2.
 - ``recurrent.tflite``: y = x + h, and h = y is kept for the next call unless it is reset.
@@ -120,13 +121,25 @@ def write_onnx_models():
     floats, strings = onnx.TensorProto.FLOAT, onnx.TensorProto.STRING
     weights, bias = from_array(WEIGHTS, "weights"), from_array(BIAS, "bias")
     x, y = helper.make_tensor_value_info("x", floats, ["batch", 3]), helper.make_tensor_value_info("y", floats, ["batch", 2])
-    _write_onnx("affine.onnx", helper.make_node("Gemm", ["x", "weights", "bias"], ["y"], transB=1), x, y, [weights, bias])
-    _write_onnx("outside.onnx", helper.make_node("Gemm", ["x", "weights", "bias"], ["y"], transB=1), x, y, [_move_out(weights), bias])
+    _write_onnx("affine.onnx", [helper.make_node("Gemm", ["x", "weights", "bias"], ["y"], transB=1)], x, y, [weights, bias])
+    _write_onnx("outside.onnx", [helper.make_node("Gemm", ["x", "weights", "bias"], ["y"], transB=1)], x, y, [_move_out(weights), bias])
     texts, same = helper.make_tensor_value_info("texts", strings, [None]), helper.make_tensor_value_info("same", strings, [None])
-    _write_onnx("strings.onnx", helper.make_node("Identity", ["texts"], ["same"]), texts, same, [])
+    _write_onnx("strings.onnx", [helper.make_node("Identity", ["texts"], ["same"])], texts, same, [])
     parts = helper.make_tensor_sequence_value_info("parts", floats, None)
-    _write_onnx("sequence.onnx", helper.make_node("SequenceConstruct", ["x"], ["parts"]), x, parts, [])
-    _write_onnx("lacking.onnx", helper.make_node("Shimmer", ["x"], ["y"], domain="org.example"), x, y, [])
+    _write_onnx("sequence.onnx", [helper.make_node("SequenceConstruct", ["x"], ["parts"])], x, parts, [])
+    _write_half(floats, onnx.TensorProto.FLOAT16)
+    _write_onnx("lacking.onnx", [helper.make_node("Shimmer", ["x"], ["y"], domain="org.example")], x, y, [])
+
+
+def _write_half(floats, halves):
+    x, y = helper.make_tensor_value_info("x", floats, ["batch", 3, 4]), helper.make_tensor_value_info("y", floats, [3, "batch", 5])
+    nodes = [
+        helper.make_node("Cast", ["x"], ["half"], to=halves),
+        helper.make_node("Transpose", ["half"], ["turned"], perm=[1, 0, 2]),
+        helper.make_node("MatMul", ["turned", "ones"], ["sums"]),
+        helper.make_node("Cast", ["sums"], ["y"], to=floats),
+    ]
+    _write_onnx("half.onnx", nodes, x, y, [from_array(np.ones((4, 5), np.float16), "ones")])
 
 
 def _move_out(tensor):
@@ -135,8 +148,8 @@ def _move_out(tensor):
     return moved
 
 
-def _write_onnx(path, node, given, output, weights):
-    graph = helper.make_graph([node], "main", [given], [output], weights)
+def _write_onnx(path, nodes, given, output, weights):
+    graph = helper.make_graph(nodes, "main", [given], [output], weights)
     opsets = [helper.make_opsetid("", 17), helper.make_opsetid("org.example", 1)]
     Path(__file__).with_name(path).write_bytes(helper.make_model(graph, opset_imports=opsets, ir_version=8).SerializeToString())
 
