@@ -12,7 +12,6 @@ from edgekit.precisions import Precision
 from edgekit.runtimes.packages import summarize
 from edgekit_converters.calibrating import stream_batches
 from edgekit_converters.muting import muted
-from edgekit_converters.openvino_mixed_ranges import find_mixed_operators
 
 #: The option that a file brings for its runtime: activations that meet integer weights are quantised in groups of so many
 #: at each inference; 0 leaves them as they are. OpenVINO's own choice on CPUs is 32.
@@ -39,12 +38,16 @@ class _Batches:
 
 
 def quantise(model: Any, source: SourceModel, calibration: Calibration) -> Any:
-    """*model* with its weights and activations in int8, but for the tail of a detector that joins boxes and scores.
+    """*model* with its weights and activations in int8.
 
     Two of NNCF's defaults are not for us, measured on the digits' logits, which span 12 to either side. It takes the mean
     of the batches' highest values for the range, and with batches of one that clips every sample that stands out: 3.9 off
     at most. Its fast bias correction works on channels' means alone: 0.64 off on average. With the true range and the full
     correction it is 0.17 at most and 0.033 on average, as good as the other formats' int8.
+
+    A detector whose output joins boxes in pixels with scores needs nothing special here: NNCF quantises what goes into
+    products and sums, never what leaves the graph, so boxes and scores do not come to share a scale. Leaving the whole head
+    in float was tried: the scores stay the same, and boxes deviate by 0.18 % of their range instead of 0.21 %.
     """
     with muted():
         try:
@@ -61,14 +64,12 @@ def _run_nncf(model: Any, batches: _Batches) -> Any:
 
     # Its logger writes to what was stdout when it was first imported.
     disable_logging()
-    mixed = find_mixed_operators(model, batches)
     return nncf.quantize(
         model,
         nncf.Dataset(batches),
         subset_size=len(batches),
         fast_bias_correction=False,
         model_type=nncf.ModelType.TRANSFORMER if has_attention(model) else None,
-        ignored_scope=nncf.IgnoredScope(names=mixed) if mixed else None,
         advanced_parameters=nncf.AdvancedQuantizationParameters(activations_range_estimator_params=RangeEstimatorParametersSet.MINMAX),
     )
 

@@ -70,6 +70,7 @@ class OpenVINOSource:
         missing = find_missing("openvino")
         if missing is not None:
             raise DeviceError(path, f"it cannot be read: {missing}")
+        _check_options(options)
         outline = check_openvino(path)
         precision, suggested = find_numbers(outline, path)
         copy = _copy(path, workspace)
@@ -93,6 +94,14 @@ class OpenVINOSource:
             precision=precision,
             suggested=suggested,
         )
+
+
+def _check_options(options: SourceOptions) -> None:
+    for option, given in (("--dtype", options.dtypes), ("--layout", options.layouts)):
+        if given:
+            raise InputError(
+                option, "it rewrites ONNX, and this source is OpenVINO IR", "Set it when the IR is made: openvino.preprocess.PrePostProcessor."
+            )
 
 
 def find_numbers(outline: Outline, path: Path) -> tuple[str, tuple[str, ...]]:

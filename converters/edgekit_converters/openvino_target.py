@@ -93,9 +93,9 @@ def _read(source: SourceModel) -> Any:
 def _list_forms(source: SourceModel) -> list[str]:
     """The forms to start from: the source's own IR; for TFLite the file itself and then the hub; else the hub.
 
-    From a TFLite file OpenVINO comes to the same answers as from the hub that was made of it: of ten models that
-    were tried, five of them in int8, three of these are exact either way, and two, residual networks in which OpenVINO adds
-    in other steps, are off by 0.7 % of the range on average. So the shorter way is taken.
+    From a TFLite file OpenVINO comes to the same answers as from the hub that was made of it. Of ten models that were tried
+    five are in int8: three of them differ from LiteRT by a step or two either way, and two residual networks, in which
+    OpenVINO adds in other steps, by 0.7 % of the range on average. So the shorter way is taken.
     """
     names = (_IR, "tflite", HUB) if source.artifact.format == "tflite" else (_IR, HUB)
     source.find_form(*names)
