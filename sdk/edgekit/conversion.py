@@ -125,7 +125,10 @@ class SourceLoader(Protocol):
 
 
 class TargetConverter(Protocol):
-    """Makes artifacts of one format. *precisions* names all that it can make, by the names of edgekit.precisions."""
+    """Makes artifacts of one format. *precisions* names all that it can make, by the names of edgekit.precisions.
+
+    A converter may have *refusals* too: for a precision that it does not make, a sentence that says why.
+    """
 
     format: str
     precisions: tuple[str, ...]

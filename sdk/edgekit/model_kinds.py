@@ -68,7 +68,7 @@ _KINDS: tuple[tuple[Callable[[bytes, Path], bool], ModelKind], ...] = (
                                                      ModelKind("a Python pickle, as PyTorch writes it", _TORCH)),
     (_starts_with(b"\x89HDF\r\n\x1a\n"),             ModelKind("a Keras model in HDF5", _KERAS)),
     (lambda head, _: head[4:8] == b"TFL3",           ModelKind("a TFLite model", "Give the model that it was made from, as ONNX.")),
-    (lambda head, _: b"<net " in head,               ModelKind("OpenVINO IR", "Give the model that it was made from, as ONNX.")),
+    (lambda head, _: b"<net " in head,               ModelKind("OpenVINO IR", "Name it .xml, with its .bin beside it.")),
     (_is_text,                                       ModelKind("text", "Check the path.")),
 )
 # fmt: on
