@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -33,13 +34,13 @@ _STORED = {"f32": "fp32", "f16": "fp16", "i8": "int8", "u8": "int8", "i4": "int4
 
 
 class OpenVINOTarget:
-    """Makes OpenVINO IR. The tensors at its borders are the source's own.
-
-    There is no bf16: in OpenVINO that is a hint to the runtime (``INFERENCE_PRECISION_HINT``), and no kind of file.
-    """
+    """Makes OpenVINO IR. The tensors at its borders are the source's own."""
 
     format = "openvino"
     precisions: tuple[str, ...] = ("fp32", "fp16", "int8", "int8-dynamic", "int8-weights", "int4-weights")
+    refusals: Mapping[str, str] = {
+        "bf16": "In OpenVINO bf16 is a hint to the runtime (INFERENCE_PRECISION_HINT=bf16), which any fp32 variant takes, and no kind of file.",
+    }
 
     def find_obstacle(self) -> str | None:
         """Which packages are missing; None where all are here."""
