@@ -61,8 +61,8 @@ def _fix_sizes(source: SourceModel) -> dict[str, int]:
 def _check_states(model: ModelProto) -> None:
     """Refuse a last state that onnx2tf gets wrong: of an LSTM or RNN it gives zeros, or its initial state, for it.
 
-    Measured with onnx2tf 2.6.9 in every direction, with and without an initial state. The whole sequence is right, and so
-    is all of GRU.
+    Measured with onnx2tf 2.6.9 in every direction, with and without an initial state. The whole sequence is right, from
+    which LastStates has read what it can.
     """
     used = {name for node in model.graph.node for name in node.input} | {value.name for value in model.graph.output}
     for node in model.graph.node:

@@ -1,13 +1,18 @@
 """TFLite: the same answers as the source's, whatever became of names, shapes and axes."""
 
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from edgekit.conversion import Calibration
-from edgekit.errors import ConversionError, TransferError
-from edgekit_converters import tflite_target
+from edgekit.conversion import Calibration, Order, SourceModel
+from edgekit.environments import OFFLINE, PLACE
+from edgekit.errors import ConversionError
+from edgekit.precisions import find_precision
+from edgekit.target_profiles import TargetProfile
 from edgekit_converters.tflite_target import TFLiteTarget
 
 pytestmark = [
@@ -20,6 +25,26 @@ RNG = np.random.default_rng(5)
 
 def _floats(*shape: int) -> np.ndarray:
     return RNG.normal(size=shape).astype(np.float32)
+
+
+def _take_environments_away(monkeypatch: pytest.MonkeyPatch, empty: Path) -> None:
+    monkeypatch.setenv(PLACE, str(empty / "environments"))
+    monkeypatch.setenv(OFFLINE, "1")
+
+
+@pytest.fixture
+def as_tflite(tmp_path, read, digits, make_variant):
+    """The digits as a source that came in as TFLite, in float or in int8."""
+
+    def make(precision: str) -> SourceModel:
+        path, calibration, _ = digits
+        source = read(path)
+        artifact, directory = make_variant(TFLiteTarget(), source, precision, calibration)
+        file = directory / artifact.files[0].path
+        shown = {"format": "tflite", "directory": directory, "forms": {"tflite": file}, "precision": precision}
+        return replace(source, artifact=artifact, **shown)
+
+    return make
 
 
 def test_float_variant_gives_the_source_answers(digits, read, make_variant, answer) -> None:
@@ -119,23 +144,23 @@ def test_integer_input_keeps_its_dtype(make_model, read, make_variant, answer) -
     np.testing.assert_allclose(answer(source, inputs, *make_variant(TFLiteTarget(), source))["y"], answer(source, inputs)["y"], atol=1e-5)
 
 
-def test_onnx2tf_runs_once_for_both_precisions(digits, read, make_variant, monkeypatch) -> None:
-    """The int8 variant stands on the same fp32 file, which is made once."""
+def test_onnx2tf_runs_once_for_all_precisions(digits, read, make_variant, monkeypatch, tmp_path) -> None:
+    """Every precision stands on the same fp32 file: once it is there, onnx2tf is not needed."""
     path, calibration, _ = digits
-    source = read(path)
-    make_variant(TFLiteTarget(), source)
-    monkeypatch.setattr(tflite_target, "run_tool", None)
-    make_variant(TFLiteTarget(), source, "int8", calibration)
+    source, target = read(path), TFLiteTarget()
+    make_variant(target, source)
+    _take_environments_away(monkeypatch, tmp_path)
+    for precision in target.precisions:
+        make_variant(target, source, precision, calibration)
 
 
 def test_same_source_gives_the_same_bytes(digits, read, make_variant) -> None:
     """Made twice from the beginning, a variant has the same digest."""
     path, calibration, _ = digits
-    source = read(path)
-    made = []
+    source, made = read(path), []
     for _ in range(2):
-        source.path.with_suffix(".tflite").unlink(missing_ok=True)
-        made.append([make_variant(TFLiteTarget(), source, precision, calibration)[0].files for precision in ("fp32", "int8")])
+        target = TFLiteTarget()
+        made.append([make_variant(target, source, precision, calibration)[0].files for precision in target.precisions])
     assert made[0] == made[1]
 
 
@@ -151,7 +176,7 @@ def test_operator_without_a_counterpart_is_named(make_model, read, make_variant)
 def test_second_varying_size_is_refused(make_model, read, make_variant) -> None:
     """A size other than the batch that may vary cannot be guessed, and the refusal names input and size."""
     source = read(make_model([helper.make_node("Relu", ["x"], ["y"])], {"x": ["batch", "length"]}, {"y": ["batch", "length"]}))
-    with pytest.raises(ConversionError, match=r"'x'.*'length'"):
+    with pytest.raises(ConversionError, match=r"'x'.*'length'.*--shape length="):
         make_variant(TFLiteTarget(), source)
 
 
@@ -161,15 +186,24 @@ def test_int8_without_calibration_is_refused(digits, read, make_variant) -> None
         make_variant(TFLiteTarget(), read(digits[0]), "int8")
 
 
-def test_environment_that_cannot_be_fetched_stops_only_this_format(digits, read, make_variant, monkeypatch) -> None:
-    """Where the environment cannot be fetched it is this format that cannot be made, so a build goes on without it."""
-
-    def fail(*_: object, **__: object) -> None:
-        raise TransferError("environment 'onnx2tf'", "it could not be made: no network", "Check the network.")
-
-    monkeypatch.setattr(tflite_target, "ensure_environment", fail)
-    with pytest.raises(ConversionError, match="no network"):
+def test_missing_environment_stops_only_this_format(digits, read, make_variant, monkeypatch, tmp_path) -> None:
+    """Where the environment cannot be had it is this format that cannot be made, so a build goes on without it."""
+    _take_environments_away(monkeypatch, tmp_path)
+    assert TFLiteTarget().find_obstacle() is None
+    with pytest.raises(ConversionError, match=r"offline.*edgekit doctor --fix"):
         make_variant(TFLiteTarget(), read(digits[0]))
+
+
+def test_failure_is_told_for_each_precision_and_found_once(make_model, read, make_variant, monkeypatch, tmp_path) -> None:
+    """What hindered one precision hinders the others with the same words, without another run of onnx2tf."""
+    nodes = [helper.make_node("CDist", ["x", "x"], ["y"], domain="com.microsoft", metric="euclidean")]
+    model = make_model(nodes, {"x": ["batch", 4]}, {"y": ["batch", "k"]})
+    model.opset_import.append(helper.make_opsetid("com.microsoft", 1))
+    source, target = read(model), TFLiteTarget()
+    for precision in ("fp32", "fp16"):
+        with pytest.raises(ConversionError, match=r"(?i)cdist"):
+            make_variant(target, source, precision)
+        _take_environments_away(monkeypatch, tmp_path)
 
 
 def test_nothing_is_printed(digits, read, make_variant, capfd) -> None:
@@ -180,9 +214,9 @@ def test_nothing_is_printed(digits, read, make_variant, capfd) -> None:
 
 
 def test_tools_are_listed_with_versions() -> None:
-    """What made a variant is listed, onnx2tf with the version in its lock file."""
+    """What made a variant is listed, onnx2tf and litert-torch with the versions in their lock files."""
     tools = TFLiteTarget().list_tools()
-    assert tools["onnx2tf"] == "2.6.9"
+    assert (tools["onnx2tf"], tools["litert-torch"]) == ("2.6.9", "0.10.0")
     assert {"ai-edge-litert", "ai-edge-quantizer"} <= set(tools)
 
 
@@ -192,5 +226,108 @@ def test_source_is_left_as_it_was(digits, read, make_variant) -> None:
     before = source.path.read_bytes()
     make_variant(TFLiteTarget(), source)
     assert source.path.read_bytes() == before
-    assert {path.name for path in source.path.parent.iterdir()} == {"digits.onnx", "digits.tflite"}
+    assert {path.name for path in source.path.parent.iterdir()} == {"digits.onnx", "digits-onnx2tf.tflite"}
     onnx.checker.check_model(onnx.load(source.path))
+
+
+@pytest.mark.parametrize(("precision", "most"), [("fp16", 0.02), ("int8-dynamic", 0.3), ("int8-weights", 0.2), ("int4-weights", 4)])
+def test_reduced_weights_keep_the_answers(precision, most, digits, read, make_variant, answer) -> None:
+    """In half precision and with integer weights the digits need no calibration, are smaller, and deviate by little of 24."""
+    path, _, evaluation = digits
+    source = read(path)
+    inputs = {"image": evaluation["image"][:100]}
+    artifact, directory = make_variant(TFLiteTarget(), source, precision)
+    wanted, found = answer(source, inputs)["logits"], answer(source, inputs, artifact, directory)["logits"]
+    assert 0 < np.abs(wanted - found).max() < most
+    assert artifact.size < source.path.stat().st_size * (0.6 if precision == "fp16" else 0.45)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "int8"])
+def test_tflite_is_kept_bit_for_bit(precision, as_tflite, make_variant) -> None:
+    """A file that came in as TFLite in the numbers that are ordered comes out as it was, float or quantised."""
+    source = as_tflite(precision)
+    artifact, directory = make_variant(TFLiteTarget(), source, precision)
+    assert (directory / artifact.files[0].path).read_bytes() == source.path.read_bytes()
+    assert (artifact.inputs, artifact.outputs) == (source.artifact.inputs, source.artifact.outputs)
+
+
+def test_float_tflite_is_quantised_from(as_tflite, digits, make_variant, answer, monkeypatch, tmp_path) -> None:
+    """Of a float file that came in as TFLite int8 is made without any other tool."""
+    _, calibration, evaluation = digits
+    source = as_tflite("fp32")
+    _take_environments_away(monkeypatch, tmp_path)
+    artifact, directory = make_variant(TFLiteTarget(), source, "int8", calibration)
+    found = answer(source, {"image": evaluation["image"]}, artifact, directory)["logits"]
+    assert np.mean(found.argmax(1) == evaluation["labels"]) > 0.95
+
+
+def test_integer_borders_are_for_those_who_want_them(digits, read, answer, tmp_path) -> None:
+    """For a compiler that takes integers alone the file has int8 borders, and callers go on seeing floats."""
+    path, calibration, evaluation = digits
+    source = read(path)
+    profile = TargetProfile(name="edge", summary="", arch="aarch64", precisions={"tflite": ("int8",)}, integer_borders=True, fixed_shapes=True)
+    artifact = TFLiteTarget().convert(source, Order(find_precision("int8"), calibration, profile), tmp_path)
+    assert [one.native.dtype for one in (*artifact.inputs, *artifact.outputs)] == ["int8", "int8"]
+    assert all(one.native.quantization is not None for one in (*artifact.inputs, *artifact.outputs))
+    inputs = {"image": evaluation["image"]}
+    wanted, found = answer(source, inputs)["logits"], answer(source, inputs, artifact, tmp_path)["logits"]
+    assert found.dtype == np.float32
+    assert np.mean(wanted.argmax(1) == found.argmax(1)) > 0.99
+
+
+def test_precision_without_effect_is_refused(make_model, read, make_variant) -> None:
+    """Where the quantizer finds nothing to change, the variant would only bear another name, and is refused."""
+    source = read(make_model([helper.make_node("Relu", ["x"], ["y"])], {"x": ["batch", 4]}, {"y": ["batch", 4]}))
+    with pytest.raises(ConversionError, match="no operator whose numbers the LiteRT quantizer makes int8"):
+        make_variant(TFLiteTarget(), source, "int8-weights")
+
+
+def test_source_without_a_fitting_form_is_told_why(digits, read, make_variant) -> None:
+    """A source of which neither PyTorch nor ONNX is there is refused with the reason that its loader noted."""
+    source = replace(read(digits[0]), forms={}, absent={"onnx": "OpenVINO writes no ONNX"})
+    with pytest.raises(ConversionError, match="OpenVINO writes no ONNX"):
+        make_variant(TFLiteTarget(), source)
+
+
+def _make_detector(make_model) -> onnx.ModelProto:
+    """A head as Ultralytics exports it: boxes up to 640 and scores up to 1 in one output, [batch, 4 + 3 classes, 64 places]."""
+    weights = {
+        "w": _floats(8, 3, 3, 3) * 0.3,
+        "box_w": _floats(4, 8, 1, 1),
+        "class_w": _floats(3, 8, 1, 1) * 2,
+        "box_shape": np.array([0, 4, 64], np.int64),
+        "class_shape": np.array([0, 3, 64], np.int64),
+        "size": np.array(640, np.float32),
+    }
+    nodes = [
+        helper.make_node("Conv", ["image", "w"], ["a"], pads=[1, 1, 1, 1]),
+        helper.make_node("Relu", ["a"], ["features"]),
+        helper.make_node("Conv", ["features", "box_w"], ["box_map"]),
+        helper.make_node("Conv", ["features", "class_w"], ["class_map"]),
+        helper.make_node("Reshape", ["box_map", "box_shape"], ["box_rows"]),
+        helper.make_node("Reshape", ["class_map", "class_shape"], ["class_rows"]),
+        helper.make_node("Sigmoid", ["box_rows"], ["box_shares"]),
+        helper.make_node("Mul", ["box_shares", "size"], ["boxes"]),
+        helper.make_node("Sigmoid", ["class_rows"], ["scores"]),
+        helper.make_node("Concat", ["boxes", "scores"], ["output0"], axis=1),
+    ]
+    return make_model(nodes, {"image": ["batch", 3, 8, 8]}, {"output0": ["batch", 7, 64]}, weights)
+
+
+def test_scores_of_a_detector_survive_int8(make_model, read, make_variant, answer) -> None:
+    """Boxes and scores that are joined in one output do not share an int8 scale, which would round all scores to zero."""
+    source = read(_make_detector(make_model))
+    inputs = {"image": _floats(20, 3, 8, 8)}
+    artifact, directory = make_variant(TFLiteTarget(), source, "int8", Calibration(inputs))
+    wanted, found = answer(source, inputs)["output0"], answer(source, inputs, artifact, directory)["output0"]
+    assert np.abs(wanted[:, 4:] - found[:, 4:]).mean() < 0.02
+    assert np.abs(wanted[:, :4] - found[:, :4]).mean() < 0.02 * 640
+
+
+def test_detector_with_integer_borders_is_refused(make_model, read, tmp_path) -> None:
+    """Where the output itself must be int8 the two would share a scale after all: that is refused, and says what to do."""
+    source = read(_make_detector(make_model))
+    profile = TargetProfile(name="edge", summary="", arch="aarch64", precisions={"tflite": ("int8",)}, integer_borders=True)
+    order = Order(find_precision("int8"), Calibration({"image": _floats(8, 3, 8, 8)}), profile)
+    with pytest.raises(ConversionError, match=r"very different ranges.*an output for each"):
+        TFLiteTarget().convert(source, order, tmp_path)

@@ -54,7 +54,10 @@ def _flatten(program: Any) -> Any:
             args, kwargs = pytree.tree_unflatten(list(flat), program.call_spec.in_spec)
             return tuple(pytree.tree_leaves(self.program(*args, **kwargs)))
 
-    return Flat().eval()
+    module = Flat()
+    # An exported program has no modes, and refuses to be set to one; litert-torch only looks at the flag.
+    module.training = False
+    return module
 
 
 def _find_names(path: Path) -> dict[str, list[str]]:

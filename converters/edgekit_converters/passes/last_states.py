@@ -11,13 +11,13 @@ from edgekit_converters.passes.base import PassResult
 if TYPE_CHECKING:
     from onnx import GraphProto, ModelProto, NodeProto
 
-_RECURRENT = ("LSTM", "RNN")
+_RECURRENT = ("GRU", "LSTM", "RNN")
 #: Which input of a recurrent operator has the lengths of the sequences (ONNX Operators.md, LSTM, inputs).
 _LENGTHS = 4
 
 
 class LastStates:
-    """Replaces ``Y_h`` of LSTM and RNN by the steps of ``Y`` that it repeats: the last one forwards, the first one in reverse.
+    """Replaces ``Y_h`` of GRU, LSTM and RNN by the steps of ``Y`` that it repeats: the last one forwards, the first one in reverse.
 
     ``Y`` is [steps, directions, batch, hidden] and ``Y_h`` [directions, batch, hidden] (ONNX Operators.md, LSTM). Where the
     sequences have lengths of their own, or the batch comes first, the node stays as it is.
