@@ -13,6 +13,7 @@ from edgekit.tensors import TensorSpec
 MIN_SAMPLES = 32
 MIN_ANSWERS = 3
 _INPUT, _OUTPUT = "input:", "output:"
+_QUANTISED = ("int8", "uint8", "int16")
 
 
 @dataclass(frozen=True)
@@ -57,8 +58,11 @@ class GoldenSamples:
 
 
 def is_class_row(array: Array) -> bool:
-    """Whether *array* is a row of scores for each sample: shape (n, classes), of floats."""
-    return array.ndim == 2 and array.shape[1] > 1 and array.dtype.kind == "f"
+    """Whether *array* is a row of scores for each sample: shape (n, classes), of floats or of quantised scores.
+
+    Integers of 8 or 16 bits are taken for quantised scores; what counts or names something has more.
+    """
+    return array.ndim == 2 and array.shape[1] > 1 and (array.dtype.kind == "f" or array.dtype.name in _QUANTISED)
 
 
 def find_answers(outputs: Mapping[str, Array]) -> list[bytes]:
@@ -94,7 +98,8 @@ def synthesize_inputs(specs: Sequence[TensorSpec], count: int, rng: np.random.Ge
     """Seeded inputs for a model of which no data is given: *count* samples for each of *specs*.
 
     A trained model answers pure noise with one class, so floats are sums of coarse and fine patterns at several
-    amplitudes and offsets, rounded to 1/256 so that they compress. Integers are 0 or 1, which every vocabulary has.
+    amplitudes and offsets, rounded to 1/256 so that they compress. Integers are 0 or 1, which every vocabulary has, and
+    quantised ones the same patterns spread over the range of their type.
     Other named axes than the first get the size 1.
     """
     return {spec.name: _synthesize(spec, count, rng) for spec in specs}
@@ -104,11 +109,21 @@ def _synthesize(spec: TensorSpec, count: int, rng: np.random.Generator) -> Array
     shape = tuple(1 if isinstance(size, str) else size for size in spec.shape[1:])
     if spec.dtype == "bytes":
         raise InputError(f"input {spec.name!r}", "it takes strings, which cannot be made up", "Give --calibration with real samples.")
+    if spec.quantization is not None and spec.dtype in _QUANTISED:
+        return np.stack([_spread(_pattern(shape, rng), spec.dtype) for _ in range(count)])
     if not spec.dtype.startswith("float"):
         return rng.integers(0, 2, (count, *shape)).astype(spec.dtype)
-    samples = np.stack([_pattern(shape, rng) for _ in range(count)])
-    rounded: Array = np.round(samples * 256) / 256
-    return rounded.astype(spec.dtype)
+    samples = np.empty((count, *shape), spec.dtype)
+    for index in range(count):
+        samples[index] = np.round(_pattern(shape, rng) * 256) / 256
+    return samples
+
+
+def _spread(pattern: Array, dtype: str) -> Array:
+    """*pattern*, which is roughly in -2..2, over the range of the integers *dtype*."""
+    limits = np.iinfo(dtype)
+    middle, quarter = (limits.max + limits.min + 1) / 2, (limits.max - limits.min + 1) / 4
+    return np.clip(np.rint(middle + quarter * pattern), limits.min, limits.max).astype(dtype)
 
 
 def _pattern(shape: tuple[int, ...], rng: np.random.Generator) -> Array:

@@ -109,6 +109,11 @@ class IsolatedSession:
         return reply
 
 
+def bound_worker(memory: int) -> Sequence[str]:
+    """The command of a worker for a model from anybody, which may take *memory* bytes."""
+    return (*WORKER, "--memory", str(memory))
+
+
 class _EndedError(Exception):
     """The child closed its end."""
 

@@ -7,6 +7,8 @@ import contextlib
 import gc
 import os
 import re
+import resource
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -34,6 +36,8 @@ from edgekit.runtimes.sessions import InferenceSession, open_session
 #: Inferences before those that are timed, as a share of these: caches, clock and branch predictors must be warm.
 _WARM_UP = 0.2
 _STATUS = Path("/proc/self/status")
+#: The argument before the bytes that a worker may take.
+MEMORY = "--memory"
 
 
 class Worker:
@@ -108,8 +112,19 @@ def serve(requests: BinaryIO, replies: BinaryIO) -> None:
 
 def main() -> None:
     """Serve the process's own stdin and stdout."""
+    if sys.argv[1:2] == [MEMORY]:
+        bound_memory(int(sys.argv[2]))
     with _claim_streams() as (requests, replies):
         serve(requests, replies)
+
+
+def bound_memory(memory: int) -> None:
+    """Let this process have *memory* bytes at most: a model that asks for more is refused it at once.
+
+    Without a bound the kernel grants what nobody can hold, and ends some process when it is used (proc(5), overcommit_memory).
+    """
+    hard = resource.getrlimit(resource.RLIMIT_DATA)[1]
+    resource.setrlimit(resource.RLIMIT_DATA, (memory, hard))
 
 
 @contextlib.contextmanager

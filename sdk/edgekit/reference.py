@@ -1,6 +1,8 @@
 """The source model with its answers: what every variant is held against."""
 
-from collections.abc import Sequence
+import contextlib
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -10,9 +12,9 @@ import numpy as np
 from edgekit.arrays import Array, Arrays, to_plain
 from edgekit.build_request import BuildRequest
 from edgekit.conversion import Calibration, SourceLoader, SourceModel
-from edgekit.errors import ConversionError, InputError
+from edgekit.errors import ConversionError, DeviceError, InputError
 from edgekit.golden import GoldenSamples, choose_samples, synthesize_inputs
-from edgekit.measuring import IsolatedSession
+from edgekit.measuring import IsolatedSession, bound_worker
 from edgekit.metrics import find_metric
 from edgekit.model_kinds import UNKNOWN_KIND, find_kind
 from edgekit.parity import answer_samples, find_range, measure_parity
@@ -22,11 +24,18 @@ from edgekit.samples import Evaluation, read_evaluation, read_samples
 from edgekit.tensors import TensorSpec
 
 GOLDEN_SAMPLES = 64
-#: Golden samples travel to every device: of larger inputs only half as many are kept.
+#: Golden samples travel to every device: where they or their answers are larger, only half as many are kept.
 GOLDEN_BYTES = 8 << 20
 #: Samples among which the golden ones are chosen.
 POOL = 1024
+#: Samples that are made up take at most this much with their answers, where the fewest that are needed do not take more.
+POOL_BYTES = 1 << 30
 SOURCE = "source model"
+#: Seconds within which the source model must be loaded, and within which it must answer one sample.
+SOURCE_DEADLINE_S = 60.0
+#: The bytes of memory that it may take, whatever its size, and how often its size besides.
+SOURCE_MEMORY = 4 << 30
+SOURCE_COPIES = 8
 #: The largest deviation of an exported model from its own framework, as a share of the output's range: ten times what
 #: single precision costs the deepest model that was tried.
 WITNESS_DEVIATION = 1e-3
@@ -75,7 +84,7 @@ def consult_source(request: BuildRequest, workspace: Path) -> Reference:
     check_batch(request.source, model.inputs)
     calibration = None if request.calibration is None else Calibration(read_samples(request.calibration, model.inputs))
     evaluation = None if request.evaluation is None else read_evaluation(request.evaluation, model.inputs)
-    with open_source(model) as session:
+    with _naming_source(request.source, model), open_source(model) as session:
         check_witness(model, session)
         pool, origin = _find_pool(model, calibration, evaluation, request.seed)
         golden = record_golden(session, pool, request.seed)
@@ -98,8 +107,22 @@ def check_batch(subject: Path, inputs: Sequence[TensorSpec]) -> None:
 
 
 def open_source(model: SourceModel) -> IsolatedSession:
-    """The source model itself, to be run in a process of its own."""
-    return IsolatedSession(model.path, model.artifact, model.inputs, model.outputs, find_runtime(model.artifact.format).name)
+    """The source model itself, to be run in a process of its own, whose time and memory are bounded: it may come from anybody."""
+    runtime = find_runtime(model.artifact.format).name
+    command = bound_worker(SOURCE_MEMORY + SOURCE_COPIES * model.artifact.size)
+    return IsolatedSession(model.path, model.artifact, model.inputs, model.outputs, runtime, timeout_s=SOURCE_DEADLINE_S, command=command)
+
+
+@contextlib.contextmanager
+def _naming_source(source: Path, model: SourceModel) -> Iterator[None]:
+    """Tell of a model that does not run under the name that the user gave, not under that of a file in the workspace."""
+    try:
+        yield
+    except (DeviceError, InputError) as error:
+        # What a runtime lacks is not the model's fault; what the model did to the process that ran it is.
+        if not error.subject.startswith(str(model.path)):
+            raise
+        raise InputError(source, f"the source model does not run: {error.problem}", error.remedy) from error
 
 
 def check_witness(model: SourceModel, session: IsolatedSession) -> None:
@@ -124,7 +147,7 @@ def record_golden(session: IsolatedSession, pool: Arrays, seed: int) -> GoldenSa
     rng = np.random.default_rng(seed)
     few = _take(pool, np.sort(rng.permutation(_count(pool))[:POOL]))
     answers = {name: to_plain(array) for name, array in answer_samples(session, few, SOURCE).items()}
-    chosen = np.array(choose_samples(answers, _golden_count(few), rng))
+    chosen = np.array(choose_samples(answers, _golden_count(few, answers), rng))
     golden = GoldenSamples(_take(few, chosen), _take(answers, chosen))
     golden.check()
     return golden
@@ -135,11 +158,19 @@ def _find_pool(model: SourceModel, calibration: Calibration | None, evaluation: 
         return {spec.name: calibration.arrays[spec.name] for spec in model.inputs}, "calibration"
     if evaluation is not None:
         return evaluation.inputs, "evaluation"
-    return synthesize_inputs(model.inputs, POOL // 2, np.random.default_rng(seed)), "synthetic"
+    if model.samples is not None:
+        return dict(model.samples), "synthetic"
+    return synthesize_inputs(model.inputs, _synthetic_count(model), np.random.default_rng(seed)), "synthetic"
 
 
-def _golden_count(pool: Arrays) -> int:
-    each = sum(array[0].nbytes for array in pool.values())
+def _synthetic_count(model: SourceModel) -> int:
+    """How many samples to make up: fewer where they, or the answers to them, are large, and never too few to be golden."""
+    each = sum(8 * math.prod(size for size in spec.shape[1:] if isinstance(size, int)) for spec in (*model.inputs, *model.outputs))
+    return max(GOLDEN_SAMPLES // 2, min(POOL // 2, POOL_BYTES // max(each, 1)))
+
+
+def _golden_count(pool: Arrays, answers: Arrays) -> int:
+    each = sum(array[0].nbytes for array in (*pool.values(), *answers.values()))
     return GOLDEN_SAMPLES if each * GOLDEN_SAMPLES <= GOLDEN_BYTES else GOLDEN_SAMPLES // 2
 
 

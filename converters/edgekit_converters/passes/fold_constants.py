@@ -21,7 +21,7 @@ _ONNX = ("", "ai.onnx")
 #: one rounding. DequantizeLinear is not among them: weights in int8 are to stay so.
 # fmt: off
 _FOLDED = frozenset({
-    "Abs", "Add", "And", "Cast", "Ceil", "Concat", "ConstantOfShape", "Div", "Equal", "Expand", "Flatten", "Floor", "Gather",
+    "Abs", "Add", "And", "Cast", "CastLike", "Ceil", "Concat", "ConstantOfShape", "Div", "Equal", "Expand", "Flatten", "Floor", "Gather",
     "GatherElements", "GatherND", "Greater", "GreaterOrEqual", "Identity", "Less", "LessOrEqual", "Max", "Min", "Mod", "Mul",
     "Neg", "Not", "Or", "Range", "ReduceMax", "ReduceMin", "Reshape", "ScatterElements", "ScatterND", "Shape", "Sign", "Size",
     "Slice", "Split", "Sqrt", "Squeeze", "Sub", "Tile", "Transpose", "Trilu", "Unsqueeze", "Where", "Xor",
@@ -178,7 +178,7 @@ def _is_exact(node: NodeProto, inputs: Arrays) -> bool:
     """Whether every runtime computes the same: of numbers, no strings, and floats become integers only where they fit."""
     if any(array.dtype.kind in "OSU" for array in inputs.values()):
         return False
-    if node.op_type != "Cast":
+    if node.op_type not in ("Cast", "CastLike"):
         return True
     return all(array.dtype.kind in "iub" or bool((np.abs(array.astype(np.float64)) < _EXACT_INTEGER).all()) for array in inputs.values())
 
