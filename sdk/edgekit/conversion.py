@@ -74,8 +74,10 @@ class SourceModel:
         for name in names:
             if name in self.forms:
                 return self.forms[name]
-        reasons = [self.absent.get(name, f"a source in {self.format} has no such form") for name in names]
-        problem = "; ".join(f"it is not there as {name}: {reason}" for name, reason in zip(names, reasons, strict=True))
+        reasons: dict[str, list[str]] = {}
+        for name in names:
+            reasons.setdefault(self.absent.get(name, f"a source in {self.format} has no such form"), []).append(name)
+        problem = "; ".join(f"it is not there as {' or '.join(lacking)}: {reason}" for reason, lacking in reasons.items())
         raise ConversionError("this source", problem, "Leave this format out with --to.")
 
 
