@@ -230,4 +230,4 @@ def _find_axis(node: NodeProto) -> int:
 
 
 def _name(node: NodeProto) -> str:
-    return node.name or node.output[0]
+    return str(node.name or node.output[0])

@@ -39,9 +39,9 @@ def _is_fit(node: NodeProto, ranks: dict[str, int]) -> bool:
     if node.input[0] in ranks or node.input[1] not in ranks:
         return False
     if node.op_type == "MatMul":
-        return ranks[node.input[1]] == 2
+        return bool(ranks[node.input[1]] == 2)
     if node.op_type == "ConvTranspose":
-        return numbers.get("group", 1) == 1
+        return bool(numbers.get("group", 1) == 1)
     return bool(numbers.get("alpha", 1) == 1 and numbers.get("beta", 1) == 1)
 
 

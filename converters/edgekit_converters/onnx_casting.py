@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -98,12 +97,8 @@ def type_halved(model: ModelProto, number: str) -> ModelProto:
 
 
 def _convert_to_half(model: ModelProto, number: str) -> ModelProto:
-    # The package puts its own directory on sys.path, where its modules would hide others of the same name.
-    path = list(sys.path)
-    try:
-        from onnxruntime.transformers import float16
-    finally:
-        sys.path[:] = path
+    from onnxruntime.transformers import float16
+
     typed: ModelProto = float16.convert_float_to_float16(
         copy_model(model),
         max_finite_val=LARGEST_HALF,

@@ -82,6 +82,35 @@ def make_conv() -> Callable[..., onnx.ModelProto]:
     return make
 
 
+@pytest.fixture(scope="session")
+def make_dense() -> Callable[..., onnx.ModelProto]:
+    """A model as transformers are built: an embedding of token numbers, dense layers beside a skip connection, a classifier."""
+
+    def make(width: int = 64, tokens: int = 100, opset: int = 17) -> onnx.ModelProto:
+        rng = np.random.default_rng(2)
+        weights = {
+            "table": rng.normal(0, 1, (tokens, width)).astype(np.float32),
+            "up": rng.normal(0, 0.1, (width, 2 * width)).astype(np.float32),
+            "down": rng.normal(0, 0.1, (2 * width, width)).astype(np.float32),
+            "head": rng.normal(0, 0.3, (32, width)).astype(np.float32),
+            "bias": rng.normal(0, 0.1, 32).astype(np.float32),
+        }
+        nodes = [
+            helper.make_node("Gather", ["table", "tokens"], ["embedded"]),
+            helper.make_node("MatMul", ["embedded", "up"], ["wide"]),
+            helper.make_node("Relu", ["wide"], ["active"]),
+            helper.make_node("MatMul", ["active", "down"], ["narrow"]),
+            helper.make_node("Add", ["embedded", "narrow"], ["sum"]),
+            helper.make_node("ReduceMean", ["sum"], ["mean"], axes=[1], keepdims=0),
+            helper.make_node("Gemm", ["mean", "head", "bias"], ["scores"], transB=1),
+        ]
+        model = _make_model(nodes, {"tokens": ["batch", 8]}, {"scores": ["batch", 32]}, weights, opset)
+        model.graph.input[0].type.tensor_type.elem_type = TensorProto.INT64
+        return model
+
+    return make
+
+
 @pytest.fixture
 def read(tmp_path: Path) -> Callable[[onnx.ModelProto | Path], SourceModel]:
     """A model, or the file of one, as a source."""
