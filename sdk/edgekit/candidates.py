@@ -163,9 +163,10 @@ class Workbench:
         if self._request.precisions:
             return order_precisions(self._request.precisions)
         if model.precision != "fp32":
-            return order_precisions([name for name in converter.precisions if PRECISIONS[name].number == model.precision][:1])
+            same = [name for name in (*model.suggested, *converter.precisions) if PRECISIONS[name].number == model.precision]
+            return order_precisions([name for name in same if name in converter.precisions][:1])
         worth = model.suggested or converter.suggest_precisions(model)
-        return order_precisions(_choose_paying(profile.precisions.get(target, worth), worth) if profile else worth)
+        return order_precisions(choose_paying(profile.precisions.get(target, worth), worth) if profile else worth)
 
     def _find_reason(self, converter: TargetConverter, precision: Precision) -> str | None:
         model = self._reference.model
@@ -236,7 +237,7 @@ class Workbench:
         return Metric(name=reference.metric, value=value, n=len(reference.evaluation.labels), source_value=reference.source_value)
 
 
-def _choose_paying(paying: Sequence[str], worth: Sequence[str]) -> Sequence[str]:
+def choose_paying(paying: Sequence[str], worth: Sequence[str]) -> Sequence[str]:
     """Those of *paying*, which a target gains by, that suit the model too.
 
     How a model's activations get their integers depends on what kind of model it is, and *worth* says that. Where
