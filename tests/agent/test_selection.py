@@ -105,3 +105,30 @@ def test_a_device_without_a_runtime_is_told_what_to_install():
     assert "pip install 'edgekit[litert]'" in str(refusal.value)
     with pytest.raises(DeviceError, match="tflite-int8"):
         choose_variant(MANIFEST, "x86-64", ("onnx",), "tflite-int8")
+
+
+FOR_NVIDIA = msgspec.structs.replace(make_variant("nvidia-int8", 50, jetson_orin=0.1), format="onnx", accelerator="nvidia")
+
+
+def test_what_is_made_for_an_accelerator_is_never_chosen():
+    """No runtime here drives one, so such a variant is left aside though it is the smallest, the fastest, and the default."""
+    defaults = {"jetson-orin": Choice(variant="nvidia-int8", reason="the fastest")}
+    manifest = msgspec.structs.replace(MANIFEST, variants=(FOR_NVIDIA, *MANIFEST.variants), defaults=defaults)
+    for target in ("jetson-orin", "nvidia-gpu", "aarch64"):
+        assert choose_variant(manifest, target, ALL).variant.accelerator is None
+
+
+def test_a_wanted_variant_for_an_accelerator_is_refused_with_the_reason():
+    """Asked for by name, or where there is no other, the refusal says for what it is made and which variant to make too."""
+    manifest = msgspec.structs.replace(MANIFEST, variants=(FOR_NVIDIA,), defaults={})
+    for wanted in ("nvidia-int8", None):
+        with pytest.raises(DeviceError, match=r"made for nvidia, and no runtime here drives that.*--to onnx,nvidia"):
+            choose_variant(manifest, "jetson-orin", ALL, wanted)
+
+
+def test_what_does_not_pay_on_the_class_is_not_chosen():
+    """On ARM the smaller OpenVINO int8 gives way to ONNX, and with OpenVINO alone to what is right there."""
+    variants = (make_variant("openvino-int8", 90), make_variant("openvino-fp32", 400), make_variant("onnx-int8", 110))
+    manifest = msgspec.structs.replace(MANIFEST, variants=variants, defaults={})
+    assert choose_variant(manifest, "raspberry-pi-4", ALL).variant.id == "onnx-int8"
+    assert choose_variant(manifest, "raspberry-pi-4", ("openvino",)).variant.id == "openvino-fp32"

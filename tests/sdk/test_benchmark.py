@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
 from edgekit.artifacts import FileEntry, bind_identically
 from edgekit.benchmark import MIN_ITERATIONS, benchmark_bundle, measure_latencies, summarize_rounds
@@ -146,3 +147,12 @@ def test_only_the_runtimes_allowed_are_used(bundle):
     """With no runtime allowed everything is skipped."""
     found = benchmark_bundle(bundle, {}, rounds=1)
     assert found.measured == () and len(found.skipped) == 3
+
+
+def test_what_is_for_an_accelerator_is_not_measured(bundle):
+    """A runtime for CPUs may load such a variant, and its figure would say nothing of the device, so it is skipped with the reason."""
+    variants = tuple(replace(variant, accelerator="nvidia") for variant in bundle.manifest.variants)
+    (bundle.root / MANIFEST).write_bytes(replace(bundle.manifest, variants=variants).encode())
+    found = benchmark_bundle(open_bundle(bundle.root), rounds=1)
+    assert found.measured == ()
+    assert all("made for nvidia, and no runtime here drives that" in one.reason for one in found.skipped)

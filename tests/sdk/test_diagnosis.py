@@ -34,3 +34,14 @@ def test_little_room_is_told(monkeypatch):
     assert "EDGEKIT_ENVIRONMENTS" in find_problem("disk")
     monkeypatch.setattr(diagnosis.shutil, "disk_usage", lambda path: usage(10 << 30, 0, 10 << 30))
     assert find_problem("disk") is None
+
+
+def test_each_target_says_what_it_makes():
+    """A target that is no format, as ONNX for NVIDIA, is told among the targets, and asks for no runtime of its name."""
+    pytest.importorskip("edgekit_converters.onnx_target")
+    diagnosis = diagnose()
+    targets = {state.name: state for state in diagnosis.targets}
+    assert {"onnx", "tflite", "openvino"} <= set(targets)
+    assert "int8" in targets["onnx"].precisions
+    assert {state.format for state in targets.values()} <= {state.format for state in diagnosis.formats}
+    assert find_problem("running nvidia") is None

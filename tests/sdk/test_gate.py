@@ -1,9 +1,10 @@
 """The gate: what keeps its bound, what misses it, and which variant is the default."""
 
 import pytest
+from msgspec.structs import replace
 
 from edgekit.artifacts import FileEntry
-from edgekit.gate import choose_default, find_drop_fault, find_parity_fault, refuse_all
+from edgekit.gate import choose_default, choose_unmeasured, find_drop_fault, find_parity_fault, refuse_all
 from edgekit.manifest import Deviation, Latency, Measurement, Metric, Parity, Tolerance, Variant
 from edgekit.quantities import MINUS
 
@@ -88,3 +89,66 @@ def test_conversions_that_went_wrong_are_caught() -> None:
     assert "'y' deviates by 1.00%" in str(find_parity_fault("fp32", parity(0.1), {"y": 10.0}))
     assert find_parity_fault("int8", parity(0.1), {"y": 10.0}) is None
     assert find_parity_fault("int8", parity(1.0), {"y": 10.0}) is not None
+
+
+def test_what_is_made_for_an_accelerator_is_no_default_without_one() -> None:
+    """A variant for NVIDIA that somebody timed on a CPU is never that machine's default, however fast; on a target with the GPU it may be."""
+    for_nvidia = replace(variant("nvidia-int8", 0.1, 10), accelerator="nvidia")
+    choice = choose_default([variant("onnx-fp32", 2.0, 40), for_nvidia], "x86-64")
+    assert choice is not None
+    assert choice.variant == "onnx-fp32"
+    assert choose_default([for_nvidia], "x86-64") is None
+    there = replace(variant("nvidia-int8", 0.1, 10, target="jetson-orin"), accelerator="nvidia")
+    assert choose_default([there], "jetson-orin") is not None
+
+
+def reduced(variant_id: str, size: int, scheme: str | None = None, **changes: object) -> Variant:
+    kind, number = variant_id.split("-")[:2]
+    return replace(variant(variant_id, None, size), format=kind, precision=number, scheme=scheme, **changes)
+
+
+FP32, FP16 = reduced("onnx-fp32", 400), reduced("tflite-fp16", 200)
+STATIC, DYNAMIC = reduced("onnx-int8", 110, "static"), reduced("onnx-int8-dynamic", 105, "dynamic")
+WEIGHTS = reduced("onnx-int4-weights", 60, "weights")
+
+
+@pytest.mark.parametrize(
+    ("variants", "chosen", "reason"),
+    [
+        ((FP32, WEIGHTS, DYNAMIC, STATIC), "onnx-int8", "the smallest int8 variant"),
+        ((FP32, WEIGHTS, DYNAMIC), "onnx-int8-dynamic", "the smallest dynamic int8 variant"),
+        ((FP32, WEIGHTS, FP16), "onnx-int4-weights", "the smallest variant with integer weights"),
+        ((FP32, FP16), "tflite-fp16", "the smallest variant"),
+        ((FP32, reduced("tflite-int8", 100)), "tflite-int8", "the smallest int8 variant"),
+    ],
+)
+def test_unmeasured_the_cheapest_arithmetic_goes_first(variants: tuple[Variant, ...], chosen: str, reason: str) -> None:
+    """Static integers go before dynamic ones, before those of weights alone, before floats, however small the others are."""
+    choice = choose_unmeasured(variants, "riscv64")
+    assert choice is not None
+    assert (choice.variant, choice.reason) == (chosen, reason)
+
+
+def test_unmeasured_what_does_not_pay_on_the_target_goes_last() -> None:
+    """On ARM OpenVINO's static int8, which is wrong there, is taken after everything else; on x86-64 it is as good as any."""
+    variants = (reduced("openvino-int8", 90, "static"), reduced("openvino-fp32", 400), STATIC)
+    (on_arm, on_x86) = (choose_unmeasured(variants, target) for target in ("raspberry-pi-5", "x86-64"))
+    assert on_arm is not None
+    assert on_x86 is not None
+    assert (on_arm.variant, on_arm.reason) == ("onnx-int8", "the smallest int8 variant of those that pay there")
+    assert on_x86.variant == "openvino-int8"
+    alone = choose_unmeasured(variants[:2], "raspberry-pi-5")
+    assert alone is not None
+    assert alone.variant == "openvino-fp32"
+    last = choose_unmeasured(variants[:1], "raspberry-pi-5")
+    assert last is not None
+    assert last.variant == "openvino-int8"
+
+
+def test_unmeasured_an_accelerators_variant_is_left_aside() -> None:
+    """Where all variants are for accelerators there is none to take."""
+    for_nvidia = reduced("nvidia-int8", 10, "static", accelerator="nvidia")
+    assert choose_unmeasured((for_nvidia,), "jetson-orin") is None
+    choice = choose_unmeasured((for_nvidia, FP32), "jetson-orin")
+    assert choice is not None
+    assert choice.variant == "onnx-fp32"

@@ -6,6 +6,7 @@ from html.parser import HTMLParser
 import pytest
 from msgspec.structs import replace
 
+from edgekit.artifacts import EngineRecipe
 from edgekit.errors import DeviceError
 from edgekit.manifest import Choice, Skipped
 from edgekit.quantities import MINUS, TIMES
@@ -138,3 +139,15 @@ def test_without_plotly_it_says_what_to_install(make_manifest, monkeypatch):
 def test_tag_escapes_text_and_attributes():
     """Text and attributes are escaped; only what is Html already is not."""
     assert tag("p", "<b>", Html("<i></i>"), class_='"') == '<p class="&quot;">&lt;b&gt;<i></i></p>'
+
+
+def test_what_is_for_an_accelerator_stands_in_the_table_unmeasured(make_manifest):
+    """A variant for NVIDIA is listed with its scheme, its engine's builder and its size, and never with a latency or in the headline."""
+    manifest = make_manifest()
+    engine = EngineRecipe(builder="tensorrt", minimum_version="10.0", maximum_version="11")
+    changes = {"id": "nvidia-int8", "scheme": "static", "accelerator": "nvidia", "engine": engine, "measured": ()}
+    files = (replace(manifest.variants[1].files[0], path="variants/nvidia-int8/model"),)
+    for_nvidia = replace(manifest.variants[1], files=files, **changes)
+    page = Page(render_report(replace(manifest, variants=(*manifest.variants, for_nvidia))))
+    assert "nvidia-int8 int8 static, for nvidia, tensorrt 10.0 to 11 37.2 KiB not measured here" in page.text
+    assert "On x86-64 the default is tflite-int8" in page.text

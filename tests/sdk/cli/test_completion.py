@@ -35,3 +35,19 @@ def test_options_of_a_command_are_completed():
 def test_bash_accepts_its_script():
     """Bash reads its script without an error."""
     subprocess.run(["bash", "-n"], input=run("completion", "bash"), text=True, check=True, timeout=60)
+
+
+@pytest.mark.parametrize(
+    ("words", "completed"),
+    [
+        ("convert --target raspberry-pi-z", "raspberry-pi-zero-2w"),
+        ("convert --precision int8-d", "int8-dynamic"),
+        ("convert --precision fp32,int8-d", "fp32,int8-dynamic"),
+        ("convert --to onn", "onnx"),
+        ("target show coral", "coral-edgetpu"),
+    ],
+)
+def test_names_are_completed_also_in_lists(words, completed):
+    """Targets, precisions and formats are completed, each name of a comma list too."""
+    answer = run(_EDGEKIT_COMPLETE="bash_complete", COMP_WORDS=f"edgekit {words}", COMP_CWORD=str(len(words.split())))
+    assert answer.split() == [f"plain,{completed}"]

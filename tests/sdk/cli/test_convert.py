@@ -6,6 +6,9 @@ import pytest
 from edgekit.bundles import open_bundle
 from edgekit.cli.convert import convert
 from edgekit.cli.main import run_command
+from edgekit.conversion import SourceOptions
+from edgekit.errors import GateRefused
+from edgekit.tensors import TensorSpec
 
 pytestmark = pytest.mark.workstation
 
@@ -97,3 +100,68 @@ def test_offline_forbids_environments(tmp_path, monkeypatch, capsys):
     assert run(DIGITS / "digits.onnx", "-o", tmp_path / "bundle", "--to", "tflite", "--precision", "fp32", "--offline") == 2
     assert "offline" in capsys.readouterr().err
     assert not (tmp_path / "bundle").exists()
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "told"),
+    [
+        ("--shape", "sequence", "expected a name, an equals sign and sizes"),
+        ("--shape", "sequence=long", "'long' is a name"),
+        ("--input", "image=0x3", "'0' is no size"),
+        ("--input", "ids=batchxsequence", "Put commas between sizes"),
+        ("--dtype", "image=float", "'float' is no dtype"),
+        ("--layout", "image=NCHW:NHWX", "NCHW:NHWC"),
+        ("--target", "raspberry-pi-6", "Known here: aarch64"),
+        ("--precision", "int3", "Known here: bf16, fp16"),
+        ("--to", "coreml", "Known here: "),
+    ],
+)
+def test_an_option_that_cannot_be_meant_is_named(option, value, told, tmp_path, capsys):
+    """The refusal names the option or what it chooses among, and says what was expected."""
+    assert run(DIGITS / "digits.onnx", "-o", tmp_path / "bundle", option, value) == 2
+    error = capsys.readouterr().err
+    assert told in error
+    assert option in error or option.removeprefix("--") in error or "format" in error
+
+
+def test_one_name_twice_is_refused(tmp_path, capsys):
+    """An option that is repeated for the same tensor is refused: only one could be meant."""
+    assert run(DIGITS / "digits.onnx", "-o", tmp_path / "bundle", "--shape", "batch=1", "--shape", "batch=2") == 2
+    assert "'--shape': 'batch' is given more than once" in capsys.readouterr().err
+
+
+def test_options_reach_the_source(tmp_path, monkeypatch):
+    """What is said of shapes, inputs, dtypes, layouts, an example and code comes to the build as it was meant."""
+    asked = []
+
+    def refuse(request, _progress):
+        asked.append(request)
+        raise GateRefused("nothing", "this test makes none")
+
+    monkeypatch.setattr("edgekit.build.build_bundle", refuse)
+    argv = ("--shape", "ids=?x128", "--input", "ids=batch,sequence:int64", "--example", "x.npz", "--unsafe-allow-code")
+    border = ("--dtype", "image=uint8", "--layout", "image=NCHW:NHWC", "--target", "raspberry-pi-5")
+    assert run("shop.models:make", "-o", tmp_path / "bundle", *argv, *border) == 3
+    (request,) = asked
+    spec = TensorSpec(name="ids", dtype="int64", shape=("batch", "sequence"))
+    assert request.options == SourceOptions(
+        shapes={"ids": (None, 128)},
+        example=Path("x.npz"),
+        inputs=(spec,),
+        dtypes={"image": "uint8"},
+        layouts={"image": ("NCHW", "NHWC")},
+        allow_code=True,
+    )
+    assert (request.target, str(request.source)) == ("raspberry-pi-5", "shop.models:make")
+
+
+def test_a_bundle_for_another_target_says_what_its_devices_take(tmp_path, capsys):
+    """With --target of another class the default stays this machine's, and the devices' own choice is told with what to know of them."""
+    assert run(DIGITS / "digits.onnx", "-o", tmp_path / "bundle", *QUICK, "--target", "raspberry-pi-zero-2w") == 0
+    printed = capsys.readouterr().out
+    assert "No default for raspberry-pi-zero-2w: unmeasured there" in printed
+    assert "A device of that class takes onnx-fp32" in printed
+    assert "raspberry-pi-zero-2w: OpenVINO is left out" in printed
+    manifest = open_bundle(tmp_path / "bundle").manifest
+    assert "raspberry-pi-zero-2w" not in manifest.defaults
+    assert manifest.lineage.options["target"] == "raspberry-pi-zero-2w"

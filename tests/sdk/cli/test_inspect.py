@@ -2,7 +2,9 @@ import json
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
+from edgekit.artifacts import EngineRecipe
 from edgekit.cli.inspect import inspect
 from edgekit.cli.main import run_command
 
@@ -90,3 +92,19 @@ def test_the_schema_describes_manifests(make_manifest):
     record = json.loads(make_manifest().encode())
     assert list(validator.iter_errors(record)) == []
     assert list(validator.iter_errors(record | {"variants": []}))
+
+
+def test_how_a_device_builds_its_engine_is_told(small_bundle, capsys):
+    """A variant for an accelerator is shown with what builds its engine on the device, in which versions and for which shapes."""
+    shapes = {"x": ((1, 3), (8, 3), (64, 3))}
+    engine = EngineRecipe(builder="tensorrt", minimum_version="10.0", profiles=shapes)
+    first, second = small_bundle.manifest.variants
+    for_nvidia = replace(first, scheme="static", precision="int8", accelerator="nvidia", engine=engine)
+    (small_bundle.root / "manifest.json").write_bytes(replace(small_bundle.manifest, variants=(for_nvidia, second)).encode())
+    assert run(small_bundle.root) == 0
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "int8 static, for nvidia, tensorrt 10.0 or later" in printed
+    assert "onnx-fp32 tensorrt 10.0 or later by the file x: 1x3, 8x3, 64x3" in printed
+    assert run(small_bundle.root, "--json") == 0
+    (record, _) = json.loads(capsys.readouterr().out)["variants"]
+    assert (record["scheme"], record["accelerator"], record["engine"]["builder"]) == ("static", "nvidia", "tensorrt")

@@ -1,5 +1,7 @@
 """What is written for shapes and inputs is read as what was meant, or refused with what was expected."""
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -81,9 +83,8 @@ def test_inputs_as_people_write_them(text, expected):
 )
 def test_what_cannot_be_meant_is_refused(text, told):
     """The refusal says what was expected."""
-    with pytest.raises(ValueError, match=".") as refusal:
+    with pytest.raises(ValueError, match=re.escape(told)):
         parse_input(text)
-    assert told in str(refusal.value)
 
 
 def test_a_shape_fixes_and_names_nothing():

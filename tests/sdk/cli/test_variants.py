@@ -1,3 +1,6 @@
+from msgspec.structs import replace
+
+from edgekit.artifacts import EngineRecipe
 from edgekit.cli.variants import explain_default, print_variants, to_dict
 from edgekit.quantities import MINUS
 
@@ -27,3 +30,25 @@ def test_without_a_default_it_says_where_there_is_one(make_manifest):
     """On a target that was not measured, the targets that were are named."""
     assert explain_default(make_manifest(), "x86-64") == "Default on x86-64: tflite-int8, the fastest."
     assert "measured on x86-64" in explain_default(make_manifest(), "raspberry-pi-5")
+
+
+def test_without_a_default_it_says_what_a_device_takes(make_manifest):
+    """On an unmeasured target the variant that the devices' own rule gives is named with the reason."""
+    told = explain_default(make_manifest(), "raspberry-pi-zero-2w")
+    assert told.startswith("No default for raspberry-pi-zero-2w: unmeasured there")
+    assert "takes tflite-int8, the smallest int8 variant of those that pay there" in told
+    manifest = make_manifest(("onnx-fp32",))
+    for_nvidia = tuple(replace(one, accelerator="nvidia", measured=()) for one in manifest.variants)
+    assert "made for an accelerator" in explain_default(replace(manifest, variants=for_nvidia), "jetson-orin")
+
+
+def test_precision_and_purpose_are_shown_where_they_are_known(make_manifest, capsys):
+    """A scheme stands behind its number format; a variant for an accelerator says so, and that it was not measured here."""
+    manifest = make_manifest(("onnx-fp32", "onnx-int8"))
+    plain, reduced = manifest.variants
+    engine = EngineRecipe(builder="tensorrt", minimum_version="10.0")
+    for_nvidia = replace(reduced, scheme="static", accelerator="nvidia", engine=engine, measured=())
+    print_variants(replace(manifest, variants=(plain, for_nvidia), defaults={}), "x86-64")
+    row = next(line for line in capsys.readouterr().out.splitlines() if line.startswith(" onnx-int8"))
+    assert "int8 static, for nvidia, tensorrt 10.0 or later" in row
+    assert "not measured here" in row

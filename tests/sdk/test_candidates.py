@@ -1,0 +1,80 @@
+"""What is tried for a class of devices: what pays there, suits the model, and fits into its memory."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edgekit.build import build_bundle
+from edgekit.build_request import BuildRequest
+from edgekit.candidates import choose_paying
+from edgekit.errors import ConversionError, UnknownName
+from edgekit.target_profiles import PROFILES, TargetProfile
+
+ALL = ("int8", "int8-dynamic", "int8-weights", "int4-weights", "fp32")
+DIGITS = Path(__file__).parents[2] / "examples" / "digits"
+
+
+def quiet(what: str, done: int, total: int) -> None:
+    """No progress is shown."""
+
+
+@pytest.mark.parametrize(
+    ("paying", "worth", "tried"),
+    [
+        (ALL, ("fp32", "int8"), ["int8", "fp32"]),
+        (ALL, ("fp32", "int8-dynamic", "int4-weights"), ["int8-dynamic", "int4-weights", "fp32"]),
+        (("int8", "int8-weights", "fp32"), ("fp32", "int8-dynamic"), ["fp32"]),
+        (("int8", "fp16"), ("fp32", "int8"), ["int8", "fp16"]),
+        (("int8",), ("fp32", "int8-dynamic"), ["int8"]),
+    ],
+)
+def test_a_targets_precisions_are_those_that_suit_the_model(paying: tuple[str, ...], worth: tuple[str, ...], tried: list[str]) -> None:
+    """Of integers those are tried that suit the model too, floats as the target has them, and its only precision in any case."""
+    assert list(choose_paying(paying, worth)) == tried
+
+
+@pytest.fixture
+def tiny(monkeypatch: pytest.MonkeyPatch) -> TargetProfile:
+    """A class of devices with one megabyte of memory, that takes ONNX in fp32 alone."""
+    profile = TargetProfile(name="tiny", summary="A test's", arch="aarch64", memory_mb=1, precisions={"onnx": ("fp32",)})
+    monkeypatch.setitem(PROFILES, "tiny", profile)
+    return profile
+
+
+@pytest.mark.workstation
+def test_a_target_decides_what_is_made(tmp_path: Path, tiny: TargetProfile) -> None:
+    """Formats and precisions that do not pay on the target are not tried, though there is data for them; the lineage names the target."""
+    data = {"calibration": DIGITS / "calibration.npz"}
+    request = BuildRequest(source=DIGITS / "digits.onnx", destination=tmp_path / "bundle", target=tiny.name, **data)
+    manifest = build_bundle(request, quiet)
+    assert [variant.id for variant in manifest.variants] == ["onnx-fp32"]
+    assert manifest.skipped == ()
+    assert manifest.lineage.options["target"] == "tiny"
+    assert tiny.name not in manifest.defaults
+
+
+@pytest.mark.workstation
+def test_what_a_user_asks_for_overrules_the_target(tmp_path: Path, tiny: TargetProfile) -> None:
+    """A precision asked for is made whatever the target gains by it, and an unknown target is refused before any work."""
+    data = {"calibration": DIGITS / "calibration.npz", "precisions": ("int8",)}
+    request = BuildRequest(source=DIGITS / "digits.onnx", destination=tmp_path / "bundle", target=tiny.name, formats=("onnx",), **data)
+    assert [variant.id for variant in build_bundle(request, quiet).variants] == ["onnx-int8"]
+    with pytest.raises(UnknownName, match="raspberry-pi-zero-2w"):
+        build_bundle(replace(request, target="raspberry-pi-6"), quiet)
+
+
+@pytest.mark.workstation
+def test_what_the_devices_cannot_hold_is_not_made(tmp_path: Path, tiny: TargetProfile) -> None:
+    """A variant whose files have more than the smallest device's memory is left out with both figures."""
+    import onnx
+    from onnx import TensorProto, helper, numpy_helper
+
+    weights = np.random.default_rng(0).normal(size=(600, 600)).astype(np.float32)
+    ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n", 600]) for name in ("x", "y")]
+    graph = helper.make_graph([helper.make_node("MatMul", ["x", "w"], ["y"])], "g", ends[:1], ends[1:], [numpy_helper.from_array(weights, "w")])
+    source = tmp_path / "large.onnx"
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), source)
+    with pytest.raises(ConversionError, match=r"onnx-fp32: it has 1\.37 MiB, and a tiny may have no more than 1\.00 MiB of memory"):
+        build_bundle(BuildRequest(source=source, destination=tmp_path / "bundle", target=tiny.name), quiet)
