@@ -35,3 +35,20 @@ def test_size_that_is_not_given_is_refused(make_model) -> None:
     model = make_model([helper.make_node("Relu", ["x"], ["y"])], {"x": ["batch", "length"]}, {"y": ["batch", "length"]})
     with pytest.raises(ConversionError, match=r"'x'.*'length'"):
         FixShapes({"batch": 1}).run(model)
+
+
+def test_others_may_vary_where_that_is_said(make_model) -> None:
+    """Of two sizes one is fixed, at the output too, and the other keeps its name."""
+    model = make_model([helper.make_node("Relu", ["x"], ["y"])], {"x": ["batch", "length"]}, {"y": ["batch", "length"]})
+    result = FixShapes({"length": 7}, others_may_vary=True).run(model)
+    assert result.modified
+    assert _shapes((*result.model.graph.input, *result.model.graph.output)) == {"x": ["batch", 7], "y": ["batch", 7]}
+
+
+def test_size_that_inference_loses_is_told_by_its_name(make_model) -> None:
+    """Behind an operator of which onnx cannot work out the shape, an axis named like a fixed one has that size."""
+    nodes = [helper.make_node("Fused", ["x"], ["y"], domain="com.microsoft")]
+    model = make_model(nodes, {"x": ["batch", 4]}, {"y": ["batch", "classes"]})
+    model.opset_import.append(helper.make_opsetid("com.microsoft", 1))
+    fixed = FixShapes({"batch": 2}, others_may_vary=True).run(model).model
+    assert _shapes(fixed.graph.output) == {"y": [2, "classes"]}
