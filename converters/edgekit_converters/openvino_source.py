@@ -28,7 +28,7 @@ _MEMORY, _SECONDS = 3 << 30, 30.0
 _COPIES, _RATE = 16, 1e7
 #: How much longer than its processor time a child may take by the clock, on a machine that is busy.
 _PATIENCE = 4
-_ONE_WAY = "OpenVINO IR cannot be turned back into it; give the model that it was made from"
+_ONE_WAY = "OpenVINO IR cannot be turned back into another format; give the model that it was made from"
 
 #: What the weights' type says of the model: its number format, and the precisions to try where none is asked for.
 # fmt: off
