@@ -62,8 +62,9 @@ def bind_tensors(source: SourceModel, made: MadeFile) -> BoundFile:
     """
     native = _open(made.path)
     try:
-        inputs = tuple(_bind_input(spec, _find(native.inputs, made, spec.name), find_batch(source), made.tool) for spec in source.inputs)
-        expected, found = _answer(source, native, inputs)
+        batch = _choose_batch(source, native)
+        inputs = tuple(_bind_input(spec, _find(native.inputs, made, spec.name), batch, made.tool) for spec in source.inputs)
+        expected, found = _answer(source, native, inputs, batch)
         natives = [_find(native.outputs, made, spec.name) for spec in source.outputs]
     finally:
         native.close()
@@ -110,18 +111,25 @@ def _find(specs: tuple[TensorSpec, ...], made: MadeFile, name: str) -> TensorSpe
     raise ConversionError("tflite", problem, "If nothing in the model uses it, export the model without it.")
 
 
+def _choose_batch(source: SourceModel, native: NativeSession) -> int:
+    """The batch to try: where the file says that its own may vary, more than one sample shows whether it does."""
+    if all(spec.has_dynamic_batch for spec in (*source.inputs, *native.inputs)):
+        return 2
+    return find_batch(source)
+
+
 def _bind_input(spec: TensorSpec, native: TensorSpec, batch: int, tool: str) -> Binding:
-    if native.shape != fix_shape(spec, batch):
+    if not native.accepts(_shape_sample(spec, batch)):
         raise ConversionError("tflite", f"{tool} gave the input {spec} the shape {list(native.shape)}", _LEAVE_OUT)
     return Binding(name=spec.name, native=native)
 
 
-def fix_shape(spec: TensorSpec, batch: int) -> tuple[int, ...]:
-    """The shape of *spec* with *batch* for each size that may vary."""
-    return tuple(batch if isinstance(size, str) else size for size in spec.shape)
+def _shape_sample(spec: TensorSpec, batch: int) -> tuple[int, ...]:
+    """The shape of a sample that is made up for *spec*: other sizes that may vary are 1."""
+    return tuple(size if isinstance(size, int) else 1 if axis else batch for axis, size in enumerate(spec.shape))
 
 
-def _answer(source: SourceModel, native: NativeSession, inputs: Bindings) -> tuple[dict[str, list[Array]], dict[str, list[Array]]]:
+def _answer(source: SourceModel, native: NativeSession, inputs: Bindings, batch: int) -> tuple[dict[str, list[Array]], dict[str, list[Array]]]:
     """The answers of the source and of the file to the same seeded inputs, by name, one for each trial."""
     expected: dict[str, list[Array]] = {spec.name: [] for spec in source.outputs}
     found: dict[str, list[Array]] = {spec.name: [] for spec in native.outputs}
@@ -129,7 +137,7 @@ def _answer(source: SourceModel, native: NativeSession, inputs: Bindings) -> tup
     runtime = find_runtime(source.artifact.format)
     try:
         with open_session(source.path, source.artifact, source.inputs, source.outputs, runtime) as original:
-            for sample in _make_samples(source):
+            for sample in _make_samples(source, batch):
                 for name, answer in original.infer(sample).items():
                     expected[name].append(answer)
                 given = [to_native(sample[by_native[spec.name].name], by_native[spec.name]) for spec in native.inputs]
@@ -140,9 +148,8 @@ def _answer(source: SourceModel, native: NativeSession, inputs: Bindings) -> tup
     return expected, found
 
 
-def _make_samples(source: SourceModel) -> Iterator[Arrays]:
+def _make_samples(source: SourceModel, batch: int) -> Iterator[Arrays]:
     rng = np.random.default_rng(0)
-    batch = find_batch(source)
     for _ in range(_TRIALS):
         yield {spec.name: synthesize_inputs([spec], batch, rng)[spec.name] if spec.shape else np.zeros((), spec.dtype) for spec in source.inputs}
 

@@ -35,7 +35,7 @@ def normalise(path: Path) -> bytes:
     names. It reads an operator's code from the field that came with version 3a of the schema, which older files leave at 0.
     And it knows tensors by their names, which may be missing or there twice.
     """
-    model = _read(path)
+    model = _parse(path.read_bytes())
     for code in model.operatorCodes:
         code.builtinCode = max(code.builtinCode, code.deprecatedBuiltinCode)
     main = model.subgraphs[0]
@@ -45,20 +45,20 @@ def normalise(path: Path) -> bytes:
     return _write(model)
 
 
-def fix_batch(path: Path) -> bytes:
-    """The bytes of the file at *path* with the sizes that it has by default, for compilers that take none that varies."""
-    model = _read(path)
-    for graph in model.subgraphs:
-        for tensor in graph.tensors:
-            tensor.shapeSignature = None
-    return _write(model)
+def fix_sizes(data: bytes) -> bytes:
+    """The bytes *data* of a file with the sizes that it has by default, for compilers that take none that varies."""
+    model = _parse(data)
+    varying = [tensor for graph in model.subgraphs for tensor in graph.tensors if any(size < 0 for size in _some(tensor.shapeSignature))]
+    for tensor in varying:
+        tensor.shapeSignature = None
+    return _write(model) if varying else data
 
 
 def read_graph(data: bytes) -> Graph:
     """The main graph of the file with the bytes *data*."""
     from ai_edge_litert.tools import flatbuffer_utils
 
-    model = flatbuffer_utils.read_model_from_bytearray(bytearray(data))
+    model = _parse(data)
     main = model.subgraphs[0]
     kinds = [flatbuffer_utils.opcode_to_name(model, index) or "" for index in range(len(model.operatorCodes))]
     names = [_name(tensor) for tensor in main.tensors]
@@ -74,9 +74,8 @@ def count_types(data: bytes, *types: str) -> int:
     """How many tensors of the file with the bytes *data* have one of *types*, by the schema's names (``INT8``)."""
     from ai_edge_litert.tools import flatbuffer_utils
 
-    model = flatbuffer_utils.read_model_from_bytearray(bytearray(data))
     wanted = {getattr(flatbuffer_utils.TensorType, name) for name in types}
-    return sum(tensor.type in wanted for graph in model.subgraphs for tensor in graph.tensors)
+    return sum(tensor.type in wanted for graph in _parse(data).subgraphs for tensor in graph.tensors)
 
 
 def _make_signature(main: Any) -> Any:
@@ -122,10 +121,10 @@ def _some(values: Any) -> list[Any]:
     return [] if values is None else list(values)
 
 
-def _read(path: Path) -> Any:
+def _parse(data: bytes) -> Any:
     from ai_edge_litert.tools import flatbuffer_utils
 
-    return flatbuffer_utils.read_model(str(path))
+    return flatbuffer_utils.read_model_from_bytearray(bytearray(data))
 
 
 def _write(model: Any) -> bytes:

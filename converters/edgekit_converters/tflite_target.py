@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
+import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,15 +20,13 @@ from edgekit_converters.muting import muted
 from edgekit_converters.onnx_to_tflite import make_from_onnx
 from edgekit_converters.packages import find_missing, list_versions
 from edgekit_converters.tflite_bindings import BoundFile, MadeFile, bind_tensors, rebind_tensors
-from edgekit_converters.tflite_graphs import fix_batch
+from edgekit_converters.tflite_graphs import fix_sizes
 from edgekit_converters.tflite_quantising import change_numbers
 from edgekit_converters.torch_to_tflite import make_from_torch
 
 _PACKAGES = ("ai-edge-litert", "ai-edge-quantizer", "onnx", "onnxruntime", "onnxslim")
-_FORM = "tflite"
+_OWN = "tflite"
 _FILE = "model.tflite"
-#: How a float file is made of each form of a source, the most direct one first.
-_MAKERS: dict[str, Callable[[SourceModel, Path], MadeFile]] = {"torch": make_from_torch, HUB: make_from_onnx}
 _log = logging.getLogger(__name__)
 
 
@@ -61,13 +61,12 @@ class TFLiteTarget:
         float_file = self._find_float_file(source)
         target = directory / _FILE
         with muted():
-            if not kept:
-                target.write_bytes(change_numbers(float_file, source, order))
-            elif order.profile is not None and order.profile.fixed_shapes:
-                target.write_bytes(fix_batch(float_file.path))
-            else:
-                target.write_bytes(float_file.path.read_bytes())
-            bound = rebind_tensors(float_file, target)
+            given = float_file.path.read_bytes()
+            data = given if kept else change_numbers(float_file, source, order)
+            if order.profile is not None and order.profile.fixed_shapes:
+                data = fix_sizes(data)
+            target.write_bytes(data)
+            bound = float_file if data is given else rebind_tensors(float_file, target)
         return Artifact(format=self.format, files=describe_files(directory, _FILE), inputs=bound.inputs, outputs=bound.outputs)
 
     def _find_float_file(self, source: SourceModel) -> BoundFile:
@@ -88,43 +87,55 @@ def _find_pin(environment: Environment, package: str) -> str:
     return locked[package]
 
 
+def _take_own(source: SourceModel, directory: Path) -> MadeFile:
+    """The file that the source's own framework made, in *directory*; it has the source's names."""
+    copy = directory / _FILE
+    shutil.copyfile(source.find_form(_OWN), copy)
+    return MadeFile(copy, {spec.name: spec.name for spec in (*source.inputs, *source.outputs)}, source.format)
+
+
+#: How a float file is made of each form of a source, the most direct one first.
+_MAKERS: dict[str, Callable[[SourceModel, Path], MadeFile]] = {_OWN: _take_own, "torch": make_from_torch, HUB: make_from_onnx}
+
+
 def _make_float_file(source: SourceModel) -> BoundFile:
     """The float file of *source*: its own, or what the first tool makes of it that keeps its answers.
 
     Raises:
         ConversionError: no tool does; the message has each one's reason.
     """
-    if _FORM in source.forms:
-        return BoundFile(source.forms[_FORM], source.artifact.inputs, source.artifact.outputs)
-    _check_sizes(source)
+    if source.artifact.format == _OWN:
+        return BoundFile(source.path, source.artifact.inputs, source.artifact.outputs)
     forms = [form for form in _MAKERS if form in source.forms]
     if not forms:
         source.find_form(*_MAKERS)
     faults: list[EdgekitError] = []
-    for form in forms:
+    for form, following in itertools.zip_longest(forms, forms[1:]):
         try:
             return _make_of(form, source)
         except (ConversionError, DeviceError, TransferError) as error:
             # An environment that cannot be had now hinders this format alone: the build goes on without it.
             faults.append(error)
-            if form != forms[-1]:
-                _log.warning("TFLite is made of the source's %s, since of its %s it cannot be: %s", forms[-1], form, error)
+            if following is not None:
+                _log.warning("TFLite is made of the source's %s, since of its %s it cannot be: %s", following, form, error)
     raise ConversionError(faults[-1].subject, "; ".join(one.problem for one in faults), faults[-1].remedy) from faults[-1]
 
 
 def _make_of(form: str, source: SourceModel) -> BoundFile:
     """The float file that is made of *form*, kept beside the source."""
+    if form != _OWN:
+        _check_sizes(source)
     with tempfile.TemporaryDirectory(dir=source.directory, prefix="tflite-") as scratch:
         made = _MAKERS[form](source, Path(scratch))
         with muted():
             bound = bind_tensors(source, made)
-        kept = source.directory / f"{source.path.stem}-{made.tool}.tflite"
+        kept = source.directory / f"made-from-{form}.tflite"
         made.path.rename(kept)
     return BoundFile(kept, bound.inputs, bound.outputs)
 
 
 def _check_sizes(source: SourceModel) -> None:
-    """Refuse a size other than the batch that may vary: TFLite files are made with fixed shapes, and it cannot be guessed."""
+    """Refuse a size other than the batch that may vary: the tools make files with fixed shapes, and it cannot be guessed."""
     for name, size in _list_varying(source):
         problem = f"its input {name!r} has the size {size!r}, which may vary, and TFLite files are made with fixed shapes"
         raise ConversionError("tflite", problem, f"Fix it, as with --shape {size}=128.")

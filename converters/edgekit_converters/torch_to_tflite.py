@@ -9,7 +9,7 @@ from edgekit.conversion import SourceModel
 from edgekit.environments import ensure_environment, run_tool
 from edgekit_converters.calibrating import find_batch
 from edgekit_converters.environments import LITERT_TORCH, LITERT_TORCH_SCRIPT
-from edgekit_converters.tflite_bindings import MadeFile, fix_shape
+from edgekit_converters.tflite_bindings import MadeFile
 
 TOOL = "litert-torch"
 #: Seconds that one conversion may take; MobileNetV2 takes ten.
@@ -28,7 +28,7 @@ def make_from_torch(source: SourceModel, directory: Path) -> MadeFile:
     program = source.find_form("torch")
     python = ensure_environment(LITERT_TORCH, say=_log.warning)
     batch = find_batch(source)
-    inputs = [{"shape": fix_shape(spec, batch), "dtype": spec.dtype} for spec in source.inputs]
+    inputs = [{"shape": [batch if isinstance(size, str) else size for size in spec.shape], "dtype": spec.dtype} for spec in source.inputs]
     result = run_tool(python, LITERT_TORCH_SCRIPT, {"model": str(program.absolute()), "output": str(directory), "inputs": inputs}, _DEADLINE_S)
     names = dict(zip([spec.name for spec in (*source.inputs, *source.outputs)], (*result["inputs"], *result["outputs"]), strict=True))
     return MadeFile(Path(result["tflite"]), names, TOOL)

@@ -226,7 +226,7 @@ def test_source_is_left_as_it_was(digits, read, make_variant) -> None:
     before = source.path.read_bytes()
     make_variant(TFLiteTarget(), source)
     assert source.path.read_bytes() == before
-    assert {path.name for path in source.path.parent.iterdir()} == {"digits.onnx", "digits-onnx2tf.tflite"}
+    assert {path.name for path in source.path.parent.iterdir()} == {"digits.onnx", "made-from-onnx.tflite"}
     onnx.checker.check_model(onnx.load(source.path))
 
 
