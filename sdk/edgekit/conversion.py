@@ -48,7 +48,8 @@ class SourceModel:
     *precision* is the number format that the model came in: one that came in int8 is kept as it is, and never quantised
     again. *suggested* names the precisions that are worth trying where none is asked for; empty where the target knows
     better. *witness* has the answers that the model's own framework gave to seeded inputs, where *artifact* is not the
-    very file that was brought; the build holds the artifact against them first.
+    very file that was brought; the build holds the artifact against them first. *samples* are inputs to make golden samples
+    from where no data is given: those of a language model are tokens that it knows, of a length that it reads.
     """
 
     format: str
@@ -63,6 +64,7 @@ class SourceModel:
     precision: str = "fp32"
     suggested: tuple[str, ...] = ()
     witness: GoldenSamples | None = None
+    samples: Arrays | None = None
 
     @property
     def path(self) -> Path:

@@ -17,3 +17,6 @@ TENSORFLOW_SCRIPT = _HERE / "tensorflow_main.py"
 #: litert-torch wants a torch of its own, for CPUs; the workstation needs none. The Python is the one that converters run on.
 LITERT_TORCH = Environment(name="litert-torch", minimum=(3, 11), maximum=(3, 11), lock=_HERE / "litert_torch.lock", size_mb=1900)
 LITERT_TORCH_SCRIPT = _HERE / "litert_torch_main.py"
+
+#: PyTorch is exported by the workstation's own Python, in a process of its own.
+TORCH_SCRIPT = _HERE / "torch_main.py"
