@@ -20,6 +20,7 @@ PASSES = "edgekit.passes"
 RUNTIMES = "edgekit.runtimes"
 COMMANDS = "edgekit.commands"
 ENVIRONMENTS = "edgekit.environments"
+OPERATORS = "edgekit.operators"
 
 
 def find_plugins(group: str) -> dict[str, str]:

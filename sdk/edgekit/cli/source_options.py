@@ -37,8 +37,10 @@ def source_options(command: Callable[..., None]) -> Callable[..., None]:
 
         if offline:
             os.environ[OFFLINE] = "1"
-        shown = {"dtypes": dict(dtypes), "layouts": dict(layouts)}
-        command(options=SourceOptions(shapes=dict(shapes), example=example, inputs=inputs, allow_code=allow_code, **shown), **others)
+        options = SourceOptions(
+            shapes=dict(shapes), example=example, inputs=inputs, dtypes=dict(dtypes), layouts=dict(layouts), allow_code=allow_code
+        )
+        command(options=options, **others)
 
     return functools.reduce(lambda function, option: option(function), reversed(_OPTIONS), run)
 
