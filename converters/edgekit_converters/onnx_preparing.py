@@ -8,8 +8,9 @@ from edgekit.conversion import HUB, SourceModel
 from edgekit.errors import ConversionError
 from edgekit.target_profiles import TargetProfile
 from edgekit.tensors import Binding, TensorSpec
+from edgekit_converters.onnx_files import list_nodes
 from edgekit_converters.onnx_graphs import lift_constants
-from edgekit_converters.onnx_opsets import fit_opset
+from edgekit_converters.onnx_opsets import ONNX_DOMAINS, fit_opset
 from edgekit_converters.onnx_specs import describe_inputs, describe_outputs
 from edgekit_converters.passes.base import run_passes
 from edgekit_converters.passes.fix_shapes import FixShapes
@@ -53,7 +54,20 @@ def write_model(model: ModelProto, path: Path, profile: TargetProfile | None) ->
     newest = NEWEST_IR if profile is None else profile.ir_version
     model.ir_version = min(model.ir_version, newest)
     del model.graph.value_info[:]
+    drop_unused_domains(model)
     path.write_bytes(run_passes(model, StripMetadata()).SerializeToString(deterministic=True))
+
+
+def drop_unused_domains(model: ModelProto) -> None:
+    """Take the domains out of *model* that no operator of it is from.
+
+    ONNX Runtime's quantiser names all that its own version knows, and ONNX Runtime 1.17 refuses a file for an ``ai.onnx.ml``
+    of version 5, which nothing in it uses.
+    """
+    used = {node.domain for node in list_nodes(model.graph)}
+    kept = [one for one in model.opset_import if one.domain in (*ONNX_DOMAINS, *used)]
+    del model.opset_import[:]
+    model.opset_import.extend(kept)
 
 
 def bind_border(source: SourceModel, model: ModelProto, path: Path) -> tuple[tuple[Binding, ...], tuple[Binding, ...]]:
