@@ -17,11 +17,12 @@ demo: $(VENV)/demo.stamp ## A trained model becomes a fleet that refuses to get 
 test: $(VENV)/test.stamp lint ## Check style, types and imports, and run the tests.
 	$(BIN)/python -m pytest -m "not heavy" $(ARGS)
 
-test-all: test ## The long journeys, and the tests again on the oldest and newest Python, and with the older TFLite runtime.
+test-all: test ## The long journeys, and the tests again on the oldest and newest Python, with the older TFLite runtime, and with PyTorch.
 	$(BIN)/python -m pytest tests/journeys -m "heavy and not tflite_runtime"
 	$(BIN)/python tests/elsewhere.py --python 3.10 --extras agent,onnx,litert,openvino,fleet,test -- tests/sdk tests/agent -m "not heavy and not workstation"
 	$(BIN)/python tests/elsewhere.py --python 3.13 --extras agent,onnx,litert,openvino,fleet,test -- tests/sdk tests/agent -m "not heavy and not workstation"
 	$(BIN)/python tests/elsewhere.py --python 3.11 --extras agent,tflite-runtime,test -- tests/sdk/runtimes -m tflite_runtime
+	$(BIN)/python tests/elsewhere.py --python 3.11 --extras agent,convert,torch,test -- tests/converters -m torch
 
 lint: $(VENV)/test.stamp
 	$(BIN)/ruff check

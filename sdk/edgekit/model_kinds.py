@@ -1,11 +1,14 @@
 """What kind of model a file is, by its bytes, where it is one that people bring and that is not ONNX."""
 
 import zipfile
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 _HEAD = 512
+#: As much of a pickle as names the classes that it brings back.
+_START = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -32,16 +35,25 @@ def find_kind(path: Path) -> ModelKind | None:
     return next((kind for fits, kind in _KINDS if fits(head, path)), None)
 
 
-def _holds_member(*endings: str) -> Callable[[bytes, Path], bool]:
-    """Whether the file is a ZIP archive with a member that ends so."""
+def _holds_member(*endings: str, word: bytes = b"") -> Callable[[bytes, Path], bool]:
+    """Whether the file is a ZIP archive with a member that ends so, and that has *word* near its start."""
 
     def fits(head: bytes, path: Path) -> bool:
-        if not head.startswith(b"PK\x03\x04") or not zipfile.is_zipfile(path):
+        if not head.startswith(b"PK\x03\x04"):
             return False
-        with zipfile.ZipFile(path) as archive:
-            return any(name.endswith(endings) for name in archive.namelist())
+        try:
+            with zipfile.ZipFile(path) as archive:
+                members = [name for name in archive.namelist() if name.endswith(endings)]
+                return any(not word or word in _read_start(archive, name) for name in members)
+        except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError):
+            return False  # a damaged archive is of no kind: whoever reads it tells what is wrong
 
     return fits
+
+
+def _read_start(archive: zipfile.ZipFile, name: str) -> bytes:
+    with archive.open(name) as member:
+        return member.read(_START)
 
 
 def _starts_with(*magic: bytes) -> Callable[[bytes, Path], bool]:
@@ -54,7 +66,10 @@ def _is_text(head: bytes, _: Path) -> bool:
 
 _DIRECTORY = ModelKind("a directory", "Give the model's file.")
 _SAVED_MODEL = ModelKind("a TensorFlow SavedModel", "Export it to ONNX: python -m tf2onnx.convert --saved-model DIR --output model.onnx.")
-_TORCH = "Export it to ONNX: torch.onnx.export(model, (example,), 'model.onnx', dynamo=True)."
+_UNPICKLED = "Unpickling it would run code in it"
+_TORCH = f"{_UNPICKLED}. Give package.module:factory, a function that builds the model and loads this with torch.load(path, weights_only=True)."
+_ULTRALYTICS = f"{_UNPICKLED}. Export it where it was trained: yolo export model=best.pt format=onnx."
+_SCRIPT = "Export the model that it was made from: torch.export.save(torch.export.export(model.eval(), (example,)), 'model.pt2')."
 _KERAS = "Export it to ONNX: model.export('model.onnx', format='onnx')."
 
 # The first row that fits decides, so text stands last.
@@ -62,10 +77,13 @@ _KERAS = "Export it to ONNX: model.export('model.onnx', format='onnx')."
 _KINDS: tuple[tuple[Callable[[bytes, Path], bool], ModelKind], ...] = (
     (lambda head, _: not head,                       ModelKind("empty", "Fetch or make it again.")),
     (_starts_with(b"version https://git-lfs"),       ModelKind("a pointer to a file in Git LFS", "Fetch the file itself: git lfs pull.")),
-    (_holds_member("data.pkl", "archive/version"),   ModelKind("a PyTorch file", _TORCH)),
+    (_holds_member("models/model.json"),             ModelKind("a PyTorch exported program", "Name it .pt2.")),
+    (_holds_member("constants.pkl"),                 ModelKind("TorchScript, which would have to be unpickled and run", _SCRIPT)),
+    (_holds_member("data.pkl", word=b"ultralytics"), ModelKind("a PyTorch pickle of Ultralytics", _ULTRALYTICS)),
+    (_holds_member("data.pkl", "archive/version"),   ModelKind("a PyTorch pickle", _TORCH)),
     (_holds_member("model.weights.h5"),              ModelKind("a Keras model", _KERAS)),
     (_starts_with(b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05"),
-                                                     ModelKind("a Python pickle, as PyTorch writes it", _TORCH)),
+                                                     ModelKind("a Python pickle, as old PyTorch writes it", _TORCH)),
     (_starts_with(b"\x89HDF\r\n\x1a\n"),             ModelKind("a Keras model in HDF5", _KERAS)),
     (lambda head, _: head[4:8] == b"TFL3",           ModelKind("a TFLite model", "Give the model that it was made from, as ONNX.")),
     (lambda head, _: b"<net " in head,               ModelKind("OpenVINO IR", "Name it .xml, with its .bin beside it.")),
