@@ -94,7 +94,15 @@ def quantise_static(prepared: ModelProto, batches: Batches, recipe: StaticRecipe
 
 
 def _refuse(name: str, error: Exception) -> ConversionError:
+    if str(error) == "scale issue":
+        # So ONNX Runtime's quantiser asserts that a scale is a number, without a word on whose.
+        return _refuse_range(name, "one of its tensors")
     problem = f"onnxruntime cannot quantise it: {type(error).__name__}: {summarize(error)}"
+    return ConversionError(name, problem, "Use the fp32 variant.")
+
+
+def _refuse_range(name: str, tensor: str) -> ConversionError:
+    problem = f"onnxruntime found no range for {tensor}: the calibration data take it to NaN or infinity"
     return ConversionError(name, problem, "Use the fp32 variant.")
 
 
@@ -139,8 +147,7 @@ def _check_scales(model: ModelProto, name: str) -> None:
         if node.op_type in ("QuantizeLinear", "DequantizeLinear") and node.input[1] in constants:
             scale = numpy_helper.to_array(constants[node.input[1]])
             if not (np.isfinite(scale).all() and (scale > 0).all()):
-                problem = f"onnxruntime found no range for its tensor {node.input[0]!r}: the calibration data take it to NaN or infinity"
-                raise ConversionError(name, problem, "Use the fp32 variant.")
+                raise _refuse_range(name, f"its tensor {node.input[0]!r}")
 
 
 def quantise_dynamic(model: ModelProto, *, reduced: bool) -> ModelProto:

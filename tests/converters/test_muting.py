@@ -49,3 +49,11 @@ def test_the_root_loggers_level_is_put_back() -> None:
     with muted():
         logging.getLogger().setLevel(logging.CRITICAL)
     assert logging.getLogger().level == before
+
+
+def test_the_root_loggers_handlers_are_put_back() -> None:
+    """A handler that a library adds, which would write to what is closed by then, is gone afterwards."""
+    before = list(logging.getLogger().handlers)
+    with muted():
+        logging.getLogger().addHandler(logging.StreamHandler())
+    assert logging.getLogger().handlers == before

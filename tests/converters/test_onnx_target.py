@@ -5,9 +5,11 @@ import onnx
 import pytest
 from onnx import helper
 
-from edgekit.conversion import Calibration
+from edgekit.conversion import Calibration, Order
 from edgekit.errors import ConversionError
-from edgekit_converters.onnx_target import OnnxTarget
+from edgekit.precisions import find_precision
+from edgekit.target_profiles import PROFILES, TargetProfile, find_profile
+from edgekit_converters.onnx_target import OnnxTarget, may_overflow
 
 RNG = np.random.default_rng(6)
 
@@ -127,6 +129,68 @@ def test_only_the_model_is_left(digits, read, make_variant, capfd) -> None:
     _, directory = make_variant(OnnxTarget(), read(path), "int8", calibration)
     assert [one.name for one in directory.iterdir()] == ["model.onnx"]
     assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("precision", [one for one in OnnxTarget.precisions if one != "fp32"])
+def test_precisions_of_a_dense_model_keep_its_answers(precision, make_dense, read, make_variant, answer) -> None:
+    """A model of dense layers keeps the answers in each precision, in less room, within a fifth of their range for four bits."""
+    source = read(make_dense())
+    tokens = {"tokens": RNG.integers(0, 100, (16, 8))}
+    artifact, directory = make_variant(OnnxTarget(), source, precision, Calibration(tokens))
+    wanted, found = answer(source, tokens)["scores"], answer(source, tokens, artifact, directory)["scores"]
+    assert np.abs(wanted - found).max() < (0.2 if precision == "int4-weights" else 0.06) * np.ptp(wanted)
+    assert artifact.size < 0.65 * source.path.stat().st_size
+
+
+def test_large_dense_layers_are_worth_more_precisions(make_dense, make_conv, read) -> None:
+    """Of a model that is mostly dense layers of a million weights, dynamic integers and integer weights are suggested too."""
+    assert OnnxTarget().suggest_precisions(read(make_dense(width=512))) == ("fp32", "int8", "int8-dynamic", "int8-weights")
+    assert OnnxTarget().suggest_precisions(read(make_dense())) == ("fp32", "int8")
+    assert OnnxTarget().suggest_precisions(read(make_conv(classes=3))) == ("fp32", "int8")
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16", "int8"])
+def test_file_is_of_an_opset_that_the_device_reads(precision, digits, read, answer, tmp_path) -> None:
+    """For a device that reads opset 17 and IR version 8 the digits, of opset 20, are of those, and they are still recognised."""
+    old = TargetProfile(name="old-board", summary="a board with an old runtime", arch="aarch64", precisions={}, opset=17, ir_version=8)
+    path, calibration, evaluation = digits
+    source = read(path)
+    artifact = OnnxTarget().convert(source, Order(find_precision(precision), calibration, old), tmp_path)
+    model = onnx.load(tmp_path / "model.onnx")
+    assert ([one.version for one in model.opset_import if one.domain == ""], model.ir_version) == ([17], 8)
+    inputs = {"image": evaluation["image"]}
+    wanted, found = answer(source, inputs)["logits"], answer(source, inputs, artifact, tmp_path)["logits"]
+    assert np.mean(wanted.argmax(1) == found.argmax(1)) > 0.99
+
+
+def test_device_with_fixed_shapes_gets_one_sample_at_a_time(digits, read, answer, tmp_path) -> None:
+    """A file for a device that takes no size that varies has the batch 1, and callers send any number of samples."""
+    path, calibration, evaluation = digits
+    source = read(path)
+    artifact = OnnxTarget().convert(source, Order(find_precision("int8"), calibration, find_profile("hailo-8")), tmp_path)
+    assert artifact.inputs[0].native.shape == (1, 1, 8, 8)
+    inputs = {"image": evaluation["image"][:5]}
+    found = answer(source, inputs, artifact, tmp_path)["logits"]
+    assert found.shape == (5, 10)
+    assert np.abs(answer(source, inputs)["logits"] - found).max() < 1
+
+
+def test_old_opset_is_raised_for_scales_of_channels(make_conv, read, make_variant, answer) -> None:
+    """QuantizeLinear has an axis from opset 13 on, so the int8 variant of an older source is written in that."""
+    model = make_conv(classes=3)
+    model.opset_import[0].version = 11
+    source = read(model)
+    inputs = {"image": _floats(8, 3, 8, 8)}
+    artifact, directory = make_variant(OnnxTarget(), source, "int8", Calibration(inputs))
+    assert onnx.load(directory / artifact.files[0].path).opset_import[0].version == 13
+    wanted, found = answer(source, inputs)["scores"], answer(source, inputs, artifact, directory)["scores"]
+    assert np.abs(wanted - found).max() < 0.05 * np.ptp(wanted)
+
+
+def test_weights_are_reduced_where_products_may_overflow() -> None:
+    """Of all profiles only x86 without 8-bit dot products adds products of bytes in 16 bits; without a profile nobody is assumed to."""
+    assert {name for name, profile in PROFILES.items() if may_overflow(profile)} == {"x86-64", "nvidia-gpu"}
+    assert not may_overflow(None)
 
 
 def test_missing_package_is_an_obstacle(monkeypatch) -> None:
