@@ -97,7 +97,7 @@ def test_bound_that_nothing_meets_leaves_the_old_bundle(request_onnx: BuildReque
     [
         ({"precisions": ("int8",), "calibration": None}, ConversionError, "--calibration"),
         ({"precisions": ("fp32", "int3")}, InputError, "int3"),
-        ({"formats": ("onnx", "coreml")}, InputError, "Known here: onnx"),
+        ({"formats": ("onnx", "coreml")}, InputError, "Known here: nvidia, onnx"),
         ({"evaluation": None, "metric": "top1"}, InputError, "--evaluation"),
         ({"name": "a b"}, InputError, "--name"),
         ({"source": DIGITS / "none.onnx"}, InputError, "no such file"),
