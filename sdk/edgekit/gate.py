@@ -8,7 +8,7 @@ from edgekit.precisions import find_precision
 from edgekit.quantities import format_change, format_ms
 from edgekit.target_profiles import PROFILES
 
-#: Latencies closer than this share are taken as equal, and the smaller file wins.
+#: Figures closer than this share are taken as equal: of latencies the smaller file wins, of sizes the target's first format.
 TIE = 0.03
 #: The largest mean deviation, as a share of the output's range, without labelled data to judge by.
 MEAN_DEVIATION = {"fp32": 1e-4}
@@ -72,8 +72,9 @@ def choose_unmeasured(variants: Sequence[Variant], target: str) -> Choice | None
     """The likeliest of *variants* for *target*, on which none was measured; None where all are for accelerators.
 
     What pays there by its profile goes first, then static integers before dynamic ones, before those of weights alone,
-    before floats, and of equal ones the smallest: it costs the least to fetch and to hold. Figures from elsewhere count
-    for nothing, since the best format differs from device to device.
+    before floats, and of equal ones the smallest: it costs the least to fetch and to hold. Of equal sizes the format goes
+    first that the profile names first. Figures from elsewhere count for nothing, since the best format differs from device
+    to device.
     """
     fitting = [variant for variant in variants if variant.accelerator is None]
     paying = [variant for variant in fitting if _pays(variant, target)] or fitting
@@ -81,9 +82,16 @@ def choose_unmeasured(variants: Sequence[Variant], target: str) -> Choice | None
         return None
     schemes = {variant.id: _find_scheme(variant) for variant in paying}
     best = next((scheme for scheme in _SCHEMES if scheme in schemes.values()), None)
-    chosen = min((variant for variant in paying if schemes[variant.id] == best), key=lambda variant: variant.size)
+    chosen = _take_smallest([variant for variant in paying if schemes[variant.id] == best], target)
     among = "variant" if best is None else _SCHEMES[best]
     return Choice(variant=chosen.id, reason=f"the smallest {among}{'' if len(paying) == len(fitting) else ' of those that pay there'}")
+
+
+def _take_smallest(variants: Sequence[Variant], target: str) -> Variant:
+    formats = list(PROFILES[target].precisions) if target in PROFILES else []
+    least = min(variant.size for variant in variants)
+    equal = [variant for variant in variants if variant.size <= least * (1 + TIE)]
+    return min(equal, key=lambda variant: (formats.index(variant.format) if variant.format in formats else len(formats), variant.size))
 
 
 def _is_meant_for(variant: Variant, target: str) -> bool:

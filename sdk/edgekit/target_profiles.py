@@ -164,7 +164,6 @@ _LISTED = (
         opset=_OPSET,
         ir_version=_IR_VERSION,
         verified=True,
-        note="ONNX Runtime sums products of unsigned and signed bytes in 16 bits here, which may saturate: the device's own parity check tells.",
     ),
     TargetProfile(
         name="x86-64-vnni",

@@ -145,6 +145,15 @@ def test_unmeasured_what_does_not_pay_on_the_target_goes_last() -> None:
     assert last.variant == "openvino-int8"
 
 
+def test_unmeasured_of_equal_sizes_the_targets_first_format_goes_first() -> None:
+    """Sizes within three per cent count as equal: a Raspberry Pi takes TFLite then, and a target without a profile the smaller."""
+    variants = (reduced("onnx-int8", 1000, "static"), reduced("tflite-int8", 1020, "static"))
+    (there, nowhere) = (choose_unmeasured(variants, target) for target in ("raspberry-pi-4", "riscv64"))
+    assert there is not None
+    assert nowhere is not None
+    assert (there.variant, nowhere.variant) == ("tflite-int8", "onnx-int8")
+
+
 def test_unmeasured_an_accelerators_variant_is_left_aside() -> None:
     """Where all variants are for accelerators there is none to take."""
     for_nvidia = reduced("nvidia-int8", 10, "static", accelerator="nvidia")
