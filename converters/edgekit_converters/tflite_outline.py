@@ -100,19 +100,18 @@ class Outline:
     def find_numbers(self) -> tuple[str, tuple[str, ...]]:
         """The number format that the model came in, with the precisions to try where none is asked for.
 
-        It is int8 where operators compute with quantised activations, or weights are in int8: then activations are
-        quantised at each inference, unless the weights are turned into floats before they are used.
+        It is int8 where operators compute with quantised activations, or where weights alone are integers: a runtime then
+        quantises activations at each inference or turns the weights into floats, as suits its kernels.
         """
         pairs = [(graph, one) for graph in self.graphs for one in graph.operators]
         if any(_is_quantised(graph, one) for graph, one in pairs):
             return "int8", ("int8",)
-        weights = [(graph.tensors[index], one) for graph, one in pairs for index in one.inputs if graph.tensors[index].constant]
-        if any(tensor.type in _SMALL for tensor, _ in weights):
+        weights = [graph.tensors[index] for graph, one in pairs for index in one.inputs if graph.tensors[index].constant]
+        if any(tensor.type in _SMALL for tensor in weights):
             return "int4", ("int4-weights",)
-        users = {one.kind for tensor, one in weights if tensor.type in _INTEGERS and tensor.quantization is not None}
-        if users:
-            return "int8", ("int8-weights",) if users <= set(_CASTS) else ("int8-dynamic", "int8-weights")
-        return ("fp16", ("fp16",)) if any(tensor.type == "float16" for tensor, _ in weights) else ("fp32", ())
+        if any(tensor.type in _INTEGERS and tensor.quantization is not None for tensor in weights):
+            return "int8", ("int8-weights",)
+        return ("fp16", ("fp16",)) if any(tensor.type == "float16" for tensor in weights) else ("fp32", ())
 
 
 def _is_quantised(graph: Graph, operator: Operator) -> bool:

@@ -48,13 +48,18 @@ class GoldenSamples:
         """Refuse samples that are too few, or whose answers are too much alike, to tell a good model from a bad one."""
         if self.n < MIN_SAMPLES:
             raise InputError("golden samples", f"there are {self.n}, and at least {MIN_SAMPLES} are needed", "Give more samples.")
-        answers = count_answers(self.outputs)
-        if answers < min(MIN_ANSWERS, possible_answers(self.outputs)):
+        if not self.is_telling:
+            answers = count_answers(self.outputs)
             raise InputError(
                 "golden samples",
                 f"the source model gives {answers} different answers to {self.n} samples, and {MIN_ANSWERS} are needed to tell it from a broken one",
                 "Give --calibration with real samples of several classes.",
             )
+
+    @property
+    def is_telling(self) -> bool:
+        """Whether there are as many different answers as are needed to tell the model from one that always gives the same."""
+        return count_answers(self.outputs) >= min(MIN_ANSWERS, possible_answers(self.outputs))
 
 
 def is_class_row(array: Array) -> bool:
@@ -94,18 +99,18 @@ def choose_samples(outputs: Mapping[str, Array], count: int, rng: np.random.Gene
     return sorted(rounds[:count])
 
 
-def synthesize_inputs(specs: Sequence[TensorSpec], count: int, rng: np.random.Generator) -> Arrays:
+def synthesize_inputs(specs: Sequence[TensorSpec], count: int, rng: np.random.Generator, gain: float = 1.0) -> Arrays:
     """Seeded inputs for a model of which no data is given: *count* samples for each of *specs*.
 
     A trained model answers pure noise with one class, so floats are sums of coarse and fine patterns at several
     amplitudes and offsets, rounded to 1/256 so that they compress. Integers are 0 or 1, which every vocabulary has, and
-    quantised ones the same patterns spread over the range of their type.
+    quantised ones the same patterns spread over the range of their type. Floats are roughly in -2..2, times *gain*.
     Other named axes than the first get the size 1.
     """
-    return {spec.name: _synthesize(spec, count, rng) for spec in specs}
+    return {spec.name: _synthesize(spec, count, rng, gain) for spec in specs}
 
 
-def _synthesize(spec: TensorSpec, count: int, rng: np.random.Generator) -> Array:
+def _synthesize(spec: TensorSpec, count: int, rng: np.random.Generator, gain: float) -> Array:
     shape = tuple(1 if isinstance(size, str) else size for size in spec.shape[1:])
     if spec.dtype == "bytes":
         raise InputError(f"input {spec.name!r}", "it takes strings, which cannot be made up", "Give --calibration with real samples.")
@@ -115,7 +120,7 @@ def _synthesize(spec: TensorSpec, count: int, rng: np.random.Generator) -> Array
         return rng.integers(0, 2, (count, *shape)).astype(spec.dtype)
     samples = np.empty((count, *shape), spec.dtype)
     for index in range(count):
-        samples[index] = np.round(_pattern(shape, rng) * 256) / 256
+        samples[index] = np.round(_pattern(shape, rng) * gain * 256) / 256
     return samples
 
 

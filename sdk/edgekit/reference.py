@@ -30,6 +30,8 @@ GOLDEN_BYTES = 8 << 20
 POOL = 1024
 #: Samples that are made up take at most this much with their answers, where the fewest that are needed do not take more.
 POOL_BYTES = 1 << 30
+#: The units in which inputs are made up: about 1, as most models want them, and those of a picture's bytes, or of decibels.
+GAINS = (1.0, 64.0)
 SOURCE = "source model"
 #: Seconds within which the source model must be loaded, and within which it must answer one sample.
 SOURCE_DEADLINE_S = 60.0
@@ -86,8 +88,7 @@ def consult_source(request: BuildRequest, workspace: Path) -> Reference:
     evaluation = None if request.evaluation is None else read_evaluation(request.evaluation, model.inputs)
     with _naming_source(request.source, model), open_source(model) as session:
         check_witness(model, session)
-        pool, origin = _find_pool(model, calibration, evaluation, request.seed)
-        golden = record_golden(session, pool, request.seed)
+        golden, origin = _find_golden(model, session, calibration, evaluation, request.seed)
         if evaluation is None:
             return Reference(model, golden, origin, calibration)
         metric = request.metric or "top1"
@@ -142,25 +143,41 @@ def check_witness(model: SourceModel, session: IsolatedSession) -> None:
             raise ConversionError(str(model.files[0]), problem, "Export it to ONNX yourself, and give that file.")
 
 
+def _find_golden(
+    model: SourceModel, session: IsolatedSession, calibration: Calibration | None, evaluation: Evaluation | None, seed: int
+) -> tuple[GoldenSamples, Origin]:
+    """Golden samples of the data that were given, else of those that come with the model, else of made-up ones."""
+    pool, origin = _find_pool(model, calibration, evaluation)
+    golden = _make_golden(model, session, seed) if pool is None else record_golden(session, pool, seed)
+    golden.check()
+    return golden, origin
+
+
+def _find_pool(model: SourceModel, calibration: Calibration | None, evaluation: Evaluation | None) -> tuple[Arrays | None, Origin]:
+    if calibration is not None and calibration.n >= GOLDEN_SAMPLES // 2:
+        return {spec.name: calibration.arrays[spec.name] for spec in model.inputs}, "calibration"
+    if evaluation is not None:
+        return evaluation.inputs, "evaluation"
+    return None if model.samples is None else dict(model.samples), "synthetic"
+
+
+def _make_golden(model: SourceModel, session: IsolatedSession, seed: int) -> GoldenSamples:
+    """Golden samples of made-up inputs in the first unit to which the model gives different answers."""
+    for gain in GAINS:
+        pool = synthesize_inputs(model.inputs, _synthetic_count(model), np.random.default_rng(seed), gain)
+        golden = record_golden(session, pool, seed)
+        if golden.is_telling:
+            break
+    return golden
+
+
 def record_golden(session: IsolatedSession, pool: Arrays, seed: int) -> GoldenSamples:
     """Samples of *pool* that cover as many different answers as there are, with the answers that *session* gives."""
     rng = np.random.default_rng(seed)
     few = _take(pool, np.sort(rng.permutation(_count(pool))[:POOL]))
     answers = {name: to_plain(array) for name, array in answer_samples(session, few, SOURCE).items()}
     chosen = np.array(choose_samples(answers, _golden_count(few, answers), rng))
-    golden = GoldenSamples(_take(few, chosen), _take(answers, chosen))
-    golden.check()
-    return golden
-
-
-def _find_pool(model: SourceModel, calibration: Calibration | None, evaluation: Evaluation | None, seed: int) -> tuple[Arrays, Origin]:
-    if calibration is not None and calibration.n >= GOLDEN_SAMPLES // 2:
-        return {spec.name: calibration.arrays[spec.name] for spec in model.inputs}, "calibration"
-    if evaluation is not None:
-        return evaluation.inputs, "evaluation"
-    if model.samples is not None:
-        return dict(model.samples), "synthetic"
-    return synthesize_inputs(model.inputs, _synthetic_count(model), np.random.default_rng(seed)), "synthetic"
+    return GoldenSamples(_take(few, chosen), _take(answers, chosen))
 
 
 def _synthetic_count(model: SourceModel) -> int:

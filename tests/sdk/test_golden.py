@@ -5,8 +5,8 @@ import pytest
 
 from edgekit.arrays import encode_arrays
 from edgekit.errors import InputError
-from edgekit.golden import GoldenSamples, choose_samples, count_answers, synthesize_inputs
-from edgekit.tensors import TensorSpec
+from edgekit.golden import GoldenSamples, choose_samples, count_answers, is_class_row, synthesize_inputs
+from edgekit.tensors import Quantization, TensorSpec
 
 
 def scores(classes: list[int], width: int = 10) -> np.ndarray:
@@ -71,3 +71,28 @@ def test_synthetic_inputs_fit_their_specs_and_repeat() -> None:
     np.testing.assert_array_equal(one["image"], two["image"])
     assert len({sample.tobytes() for sample in one["image"]}) == 40
     assert np.isfinite(one["image"]).all()
+
+
+def test_a_row_of_quantised_scores_has_an_answer() -> None:
+    """The highest of a row of int8 scores is the sample's answer, as of floats; a row of int64 numbers is no scores."""
+    rows = np.array([[-128, 3, 127], [-120, 90, 126], [5, 4, 3]], np.int8)
+    assert is_class_row(rows)
+    assert count_answers({"scores": rows}) == 2
+    assert not is_class_row(rows.astype(np.int64))
+
+
+def test_quantised_inputs_are_spread_over_their_range() -> None:
+    """Made-up int8 inputs of a quantised model are patterns that reach both halves of the range, not only 0 and 1."""
+    spec = TensorSpec(name="x", dtype="int8", shape=("n", 20), quantization=Quantization(scale=(0.5,), zero_point=(3,)))
+    array = synthesize_inputs([spec], 64, np.random.default_rng(0))["x"]
+    assert array.dtype == np.int8
+    assert array.min() < -64
+    assert array.max() > 64
+
+
+def test_a_gain_changes_the_unit_of_floats_alone() -> None:
+    """The same seed gives the same patterns in another unit, and the same integers."""
+    specs = (TensorSpec(name="image", dtype="float32", shape=("n", 4)), TensorSpec(name="ids", dtype="int64", shape=("n", 4)))
+    one, many = (synthesize_inputs(specs, 8, np.random.default_rng(1), gain) for gain in (1.0, 64.0))
+    np.testing.assert_allclose(many["image"], 64 * one["image"], atol=0.2)
+    np.testing.assert_array_equal(many["ids"], one["ids"])

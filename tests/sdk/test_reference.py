@@ -2,10 +2,14 @@
 
 from pathlib import Path
 
+import numpy as np
+import onnx
 import pytest
+from onnx import TensorProto, helper, numpy_helper
 
+from edgekit.build_request import BuildRequest
 from edgekit.errors import InputError
-from edgekit.reference import check_batch
+from edgekit.reference import check_batch, consult_source
 from edgekit.tensors import TensorSpec
 
 
@@ -26,3 +30,26 @@ def test_inputs_without_a_common_batch_are_refused(shapes: tuple[tuple[int | str
 def test_a_batch_of_one_goes_with_any(tmp_path: Path) -> None:
     """An input with a batch of one stands beside others of any batch: samples are then run one by one."""
     check_batch(tmp_path, [TensorSpec(name=name, dtype="float32", shape=(size, 2)) for name, size in (("a", "n"), ("b", 1), ("c", "m"))])
+
+
+def make_biased(path: Path, bias: float) -> Path:
+    """A model that adds *bias* to the first of three numbers, so that small ones all give the first class."""
+    graph = helper.make_graph(
+        [helper.make_node("Add", ["x", "bias"], ["y"])],
+        "biased",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["batch", 3])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["batch", 3])],
+        [numpy_helper.from_array(np.array([bias, 0, 0], np.float32), "bias")],
+    )
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
+    return path
+
+
+@pytest.mark.workstation
+def test_made_up_inputs_are_tried_in_the_unit_of_bytes_too(tmp_path: Path) -> None:
+    """A model that gives one answer to inputs of about 1 and several to those of a picture's bytes gets golden samples of these."""
+    small, large = (consult_source(BuildRequest(make_biased(tmp_path / f"{bias}.onnx", bias), tmp_path / "b"), tmp_path) for bias in (0.0, 20.0))
+    assert np.abs(small.golden.inputs["x"]).max() <= 4
+    assert np.abs(large.golden.inputs["x"]).max() > 20
+    with pytest.raises(InputError, match="1 different answers"):
+        consult_source(BuildRequest(make_biased(tmp_path / "deaf.onnx", 1e6), tmp_path / "b"), tmp_path)
