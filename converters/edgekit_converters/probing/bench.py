@@ -1,4 +1,4 @@
-"""What every prober does with a case: hands it to a child process and holds the answer against what is right."""
+"""What every prober does with a trial: hands it to a child process and holds the answer against what is right."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ import numpy as np
 
 from edgekit.arrays import Array, Arrays
 from edgekit.operator_support import Judgement
-from edgekit_converters.probing.cases import Case
 from edgekit_converters.probing.child import Child
+from edgekit_converters.probing.trials import Trial
 
 WORKER = Path(__file__).with_name("worker.py")
 _REASON_LENGTH = 160
@@ -47,59 +47,60 @@ def make_child(python: Path | str, probe: str, deadline_s: float = 60.0) -> Chil
     return Child([str(python), "-I", str(WORKER), probe], deadline_s)
 
 
-def write_case(case: Case, directory: Path) -> dict[str, Any]:
-    """Write *case* into *directory*, emptied before, and return the job that a worker gets for it."""
+def write_trial(trial: Trial, directory: Path) -> dict[str, Any]:
+    """Write *trial* into *directory*, emptied before, and return the job that a worker gets for it."""
     shutil.rmtree(directory, ignore_errors=True)
     directory.mkdir(parents=True)
-    (directory / "model.onnx").write_bytes(case.model.SerializeToString())
-    np.savez(directory / "inputs.npz", allow_pickle=False, **case.inputs)
+    model = directory / f"model{trial.suffix}"
+    model.write_bytes(trial.encode())
+    np.savez(directory / "inputs.npz", allow_pickle=False, **trial.inputs)
     return {
-        "model": str(directory / "model.onnx"),
+        "model": str(model),
         "inputs": str(directory / "inputs.npz"),
         "outputs": str(directory / "outputs.npz"),
-        "names": list(case.expected),
-        "quantised": case.form.is_quantised,
+        "names": list(trial.expected),
+        "quantised": trial.form.is_quantised,
     }
 
 
-def run_job(child: Child, job: Mapping[str, Any], case: Case, *, same_shape: bool = True) -> Observation:
-    """Give *job* to *child*, and hold what comes out against what *case* expects, in shape too where it has to be the *same_shape*."""
+def run_job(child: Child, job: Mapping[str, Any], trial: Trial, *, same_shape: bool = True) -> Observation:
+    """Give *job* to *child*, and hold what comes out against what *trial* expects, in shape too where it has to be the *same_shape*."""
     told = child.ask(job)
     if "error" in told:
         return Observation(told, error=shorten(told["error"]))
     with np.load(job["outputs"]) as arrays:
-        return Observation(told, wrong=find_deviation(dict(arrays), case, same_shape=same_shape))
+        return Observation(told, wrong=find_deviation(dict(arrays), trial, same_shape=same_shape))
 
 
-def find_deviation(answers: Arrays, case: Case, *, same_shape: bool = True) -> str:
-    """How *answers* are not those that *case* expects; empty where they are."""
-    for name, expected in case.expected.items():
+def find_deviation(answers: Arrays, trial: Trial, *, same_shape: bool = True) -> str:
+    """How *answers* are not those that *trial* expects; empty where they are."""
+    for name, expected in trial.expected.items():
         if name not in answers:
             return f"it has no output {name!r}"
         answer = answers[name]
         found, wanted = (answer.shape, expected.shape) if same_shape else (answer.squeeze().shape, expected.squeeze().shape)
         if found != wanted:
             return f"wrong answers: the shape is {list(found)}, and {list(wanted)} is right"
-        if not case.is_random and not _is_near(answer.reshape(expected.shape), expected, case):
+        if not trial.is_random and not _is_near(answer.reshape(expected.shape), expected, trial):
             return "wrong answers: other values"
     return ""
 
 
-def _is_near(answer: Array, expected: Array, case: Case) -> bool:
+def _is_near(answer: Array, expected: Array, trial: Trial) -> bool:
     if expected.dtype.kind == "U" or answer.dtype.kind == "U":
         return bool(np.array_equal(answer.astype(str), expected.astype(str)))
     finite = np.abs(expected[np.isfinite(expected)].astype(np.float64)) if expected.dtype.kind == "f" else np.zeros(0)
     # Single precision adds up to a few units in the last place of the largest value, wherever the sum itself ends.
-    atol = max(case.atol, (1e-2 if expected.dtype == np.float16 else 1e-5) * float(finite.max(initial=0)))
-    return bool(np.allclose(answer.astype(np.float64), expected.astype(np.float64), rtol=case.rtol, atol=atol, equal_nan=True))
+    atol = max(trial.atol, (1e-2 if expected.dtype == np.float16 else 1e-5) * float(finite.max(initial=0)))
+    return bool(np.allclose(answer.astype(np.float64), expected.astype(np.float64), rtol=trial.rtol, atol=atol, equal_nan=True))
 
 
-def judge(case: Case, observation: Observation, ran: Judgement) -> Judgement | None:
+def judge(trial: Trial, observation: Observation, ran: Judgement) -> Judgement | None:
     """*ran* where the answers are right, else the refusal; None where nothing is proved: an older version may mean something else."""
     if observation.error:
         return Judgement(state="refused", reason=observation.error)
     if observation.wrong:
-        return None if case.is_restated else Judgement(state="refused", reason=observation.wrong)
+        return None if trial.is_restated else Judgement(state="refused", reason=observation.wrong)
     return ran
 
 

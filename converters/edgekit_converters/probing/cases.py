@@ -19,6 +19,7 @@ import numpy as np
 from edgekit.arrays import Array, Arrays
 from edgekit.operator_support import Constants, Form
 from edgekit_converters.probing.opsets import is_valid, list_versions, restate
+from edgekit_converters.probing.trials import Trial
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -38,30 +39,18 @@ _HALF_RTOL = 2e-2
 _PLAIN_KINDS = "biuf"
 
 
-@dataclass(frozen=True)
-class Case:
-    """One operator in one form, with *inputs* by name and the answers that are *expected*.
+@dataclass(frozen=True, kw_only=True)
+class Case(Trial):
+    """A trial of an operator of ONNX: a model with one node. One in int8 has the *floating* one that it was made of."""
 
-    An answer is right where it is within *rtol*, relative, or *atol*, absolute. What *is_random* gives answers that nobody
-    can foretell. The meaning of an older version may differ from the one that the answers are of: then it *is_restated*,
-    and a wrong answer proves nothing. A case in int8 has the float one that it was made of.
-    """
-
-    name: str
-    form: Form
     model: ModelProto
-    inputs: Arrays
-    expected: Arrays
-    rtol: float = 1e-3
-    atol: float = 1e-7
-    is_random: bool = False
-    is_restated: bool = False
     floating: Case | None = None
 
-    @property
-    def id(self) -> str:
-        """The case among all."""
-        return f"{self.name}/{self.form.since}/{self.form.dtype}/{self.form.constants}"
+    suffix = ".onnx"
+
+    def encode(self) -> bytes:
+        """The model as ONNX stores it."""
+        return bytes(self.model.SerializeToString())
 
 
 def collect_cases(operators: Iterable[str] | None = None) -> list[Case]:
@@ -96,8 +85,16 @@ def _read(test: TestCase) -> Case | None:
     node = graph.node[0]
     opset = next((one.version for one in test.model.opset_import if one.domain == node.domain), 1)
     form = Form(operator=name_operator(node.domain, node.op_type), since=opset, dtype=_find_dtype(inputs, expected), constants="none")
-    random = _is_random(node.domain, node.op_type)
-    return Case(test.name.removeprefix("test_"), form, test.model, inputs, expected, test.rtol, test.atol, is_random=random)
+    return Case(
+        name=test.name.removeprefix("test_"),
+        form=form,
+        model=test.model,
+        inputs=inputs,
+        expected=expected,
+        rtol=test.rtol,
+        atol=test.atol,
+        is_random=_is_random(node.domain, node.op_type),
+    )
 
 
 def name_operator(domain: str, op_type: str) -> str:

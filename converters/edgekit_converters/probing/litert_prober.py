@@ -12,26 +12,28 @@ from typing import Any
 from edgekit.environments import ensure_environment
 from edgekit.operator_support import Judgement
 from edgekit_converters.environments import ONNX2TF
-from edgekit_converters.probing.bench import Observation, judge, list_kinds, make_child, run_job, shorten, write_case
+from edgekit_converters.probing.bench import Observation, judge, list_kinds, make_child, run_job, shorten, write_trial
 from edgekit_converters.probing.cases import Case
 from edgekit_converters.probing.interpreters import find_version_in
 
+#: The package of each runtime that reads TFLite.
+PACKAGES = {"litert": "ai-edge-litert", "tflite-runtime": "tflite-runtime"}
 _BORDER = ("QUANTIZE", "DEQUANTIZE")
 
 
 class LiteRTProber:
-    """Probes the LiteRT that *python*, by default this one, has, with files that onnx2tf makes in its environment."""
+    """Probes the *runtime* (``litert``, ``tflite-runtime``) that *python*, by default this one, has, with files that onnx2tf makes."""
 
-    runtime = "litert"
     dialect = "onnx"
 
-    def __init__(self, python: Path | str = sys.executable) -> None:
+    def __init__(self, python: Path | str = sys.executable, runtime: str = "litert") -> None:
+        self.runtime = runtime
         self._python = python
         self._open = contextlib.ExitStack()
 
     def find_version(self) -> str:
-        """The version of ai-edge-litert there."""
-        return find_version_in(self._python, "ai-edge-litert")
+        """The version of the runtime's package there."""
+        return find_version_in(self._python, PACKAGES[self.runtime])
 
     def list_tools(self) -> dict[str, str]:
         """The onnx whose models are converted, the converter, and the quantizer."""
@@ -51,7 +53,7 @@ class LiteRTProber:
     def probe(self, case: Case) -> Judgement | None:
         """Native where XNNPACK takes all that onnx2tf makes of it; fallback where built-in kernels do some; refused else."""
         floating = case.floating or case
-        job = write_case(floating, self._scratch / "case")
+        job = write_trial(floating, self._scratch / "case")
         made = self._make(job, is_quantised=case.form.is_quantised)
         if "error" in made:
             return Judgement(state="refused", reason=made["error"])

@@ -9,7 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from edgekit.operator_support import Judgement
-from edgekit_converters.probing.bench import Observation, judge, list_kinds, make_child, run_job, write_case
+from edgekit_converters.probing.bench import Observation, judge, list_kinds, make_child, run_job, write_trial
 from edgekit_converters.probing.cases import Case
 from edgekit_converters.probing.interpreters import find_version_in
 
@@ -44,7 +44,7 @@ class OnnxRuntimeProber:
 
     def probe(self, case: Case) -> Judgement | None:
         """Native where the operator's own kernel ran, or none was needed; fallback where something else did its work."""
-        observation = run_job(self._child, write_case(case, self._scratch / "case"), case)
+        observation = run_job(self._child, write_trial(case, self._scratch / "case"), case)
         return judge(case, observation, _judge_int8(observation) if case.form.is_quantised else _judge_plain(case, observation))
 
 

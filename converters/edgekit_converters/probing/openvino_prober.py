@@ -9,7 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from edgekit.operator_support import Judgement
-from edgekit_converters.probing.bench import judge, list_kinds, make_child, run_job, write_case
+from edgekit_converters.probing.bench import judge, list_kinds, make_child, run_job, write_trial
 from edgekit_converters.probing.cases import Case
 from edgekit_converters.probing.interpreters import find_version_in
 
@@ -47,7 +47,7 @@ class OpenVINOProber:
 
     def probe(self, case: Case) -> Judgement | None:
         """Native where one layer of the plug-in does the work; fallback where several do, or OpenVINO's reference implementation."""
-        observation = run_job(self._child, write_case(case, self._scratch / "case"), case)
+        observation = run_job(self._child, write_trial(case, self._scratch / "case"), case)
         layers = observation.list_steps()
         return judge(case, observation, _judge_int8(layers) if case.form.is_quantised else _judge_plain(layers))
 

@@ -1,13 +1,16 @@
 """The port between the probing and the runtimes."""
 
-from typing import Protocol
+from types import TracebackType
+from typing import Protocol, TypeVar
 
 from edgekit.operator_support import Judgement
-from edgekit_converters.probing.cases import Case
+from edgekit_converters.probing.trials import Trial
+
+T_contra = TypeVar("T_contra", bound=Trial, contravariant=True)
 
 
-class Prober(Protocol):
-    """Finds out what one runtime does with cases, in child processes that last as long as the context."""
+class Prober(Protocol[T_contra]):
+    """Finds out what one runtime does with trials, in child processes that last as long as the context."""
 
     runtime: str
     dialect: str
@@ -20,14 +23,14 @@ class Prober(Protocol):
         """What else takes part, with versions."""
         ...
 
-    def __enter__(self) -> "Prober":
+    def __enter__(self) -> object:
         """Make ready to probe."""
         ...
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /) -> None:
         """End the child processes."""
         ...
 
-    def probe(self, case: Case) -> Judgement | None:
-        """What the runtime does with *case*; None where it proves nothing."""
+    def probe(self, trial: T_contra) -> Judgement | None:
+        """What the runtime does with *trial*; None where it proves nothing."""
         ...

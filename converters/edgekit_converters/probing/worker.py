@@ -6,6 +6,7 @@ only the runtime, numpy and the standard library, since it runs in environments 
 """
 
 import contextlib
+import copy
 import io
 import json
 import os
@@ -146,6 +147,64 @@ def convert_onnx2tf(job: Answer, feeds: Feeds) -> Answer:
     return {"tflite": str(next(output.glob("*_float32.tflite")))}
 
 
+def take_apart(job: Answer, feeds: Feeds) -> Answer:
+    """*parts* has for each operator of a TFLite file its own file, with the inputs that it gets there and what it answers."""
+    from ai_edge_litert import interpreter as litert
+    from ai_edge_litert import schema_py_generated as schema
+
+    plain = litert.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+    interpreter = litert.Interpreter(
+        model_path=job["model"], num_threads=1, experimental_preserve_all_tensors=True, experimental_op_resolver_type=plain
+    )
+    inputs = {details["name"]: details for details in interpreter.get_input_details()}
+    interpreter.allocate_tensors()
+    for details, array in _match(inputs, feeds):
+        interpreter.set_tensor(details["index"], array.astype(details["dtype"]))
+    interpreter.invoke()
+    model = schema.ModelT.InitFromPackedBuf(Path(job["model"]).read_bytes(), 0)
+    whole = [operator for operator in model.subgraphs[0].operators if _stands_alone(operator)]
+    return {"parts": [_write_part(model, operator, interpreter, Path(f"{job['outputs']}-{index}")) for index, operator in enumerate(whole)]}
+
+
+def _stands_alone(operator: Any) -> bool:
+    """Whether *operator* has no other graph within it, as loops and branches have."""
+    return not any(name.lower().endswith("subgraphindex") for name in vars(operator.builtinOptions or object))
+
+
+def _write_part(model: Any, operator: Any, interpreter: Any, path: Path) -> dict[str, str]:
+    """Write the TFLite file that has *operator* alone, and beside it what it gets and what it answers."""
+    import flatbuffers  # type: ignore[import-untyped]  # LiteRT brings it
+    from ai_edge_litert import schema_py_generated as schema
+
+    tensors, buffers, arrays = [], [schema.BufferT()], {}
+    for index in dict.fromkeys(index for index in (*operator.inputs, *operator.outputs) if index >= 0):
+        tensor = copy.copy(model.subgraphs[0].tensors[index])
+        data = model.buffers[tensor.buffer].data
+        tensor.name, tensor.buffer, tensor.shapeSignature = f"tensor{index}".encode(), 0, None
+        if data is not None and len(data):
+            buffers.append(schema.BufferT())
+            buffers[-1].data, tensor.buffer = data, len(buffers) - 1
+        elif not tensor.isVariable:
+            arrays[index] = interpreter.get_tensor(index)
+            tensor.shape = list(arrays[index].shape)
+        tensors.append((index, tensor))
+    places = {index: place for place, (index, _) in enumerate(tensors)}
+    alone = copy.copy(operator)
+    alone.opcodeIndex, alone.inputs, alone.outputs = 0, *([places.get(index, -1) for index in ends] for ends in (operator.inputs, operator.outputs))
+    graph = schema.SubGraphT()
+    graph.tensors, graph.operators = [tensor for _, tensor in tensors], [alone]
+    given = [index for index in arrays if index not in operator.outputs]
+    graph.inputs, graph.outputs = ([places[index] for index in ends] for ends in (given, operator.outputs))
+    part = schema.ModelT()
+    part.version, part.operatorCodes, part.subgraphs, part.buffers = 3, [model.operatorCodes[operator.opcodeIndex]], [graph], buffers
+    builder = flatbuffers.Builder()
+    builder.Finish(part.Pack(builder), b"TFL3")
+    path.with_suffix(".tflite").write_bytes(builder.Output())
+    for name, ends in (("inputs", given), ("outputs", operator.outputs)):
+        np.savez(f"{path}-{name}.npz", **{f"tensor{index}": arrays[index] for index in ends})
+    return {"model": f"{path}.tflite", "inputs": f"{path}-inputs.npz", "outputs": f"{path}-outputs.npz"}
+
+
 def quantise_tflite(job: Answer, feeds: Feeds) -> Answer:
     """*tflite* is the path of the file with int8 operators that the LiteRT quantizer makes."""
     from ai_edge_quantizer import algorithm_manager, qtyping, quantizer, recipe
@@ -166,6 +225,7 @@ PROBES: dict[str, Callable[[Answer, Feeds], Answer]] = {
     "tflite-runtime": probe_tflite_runtime,
     "onnx2tf": convert_onnx2tf,
     "quantizer": quantise_tflite,
+    "parts": take_apart,
 }
 
 
