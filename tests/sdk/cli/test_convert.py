@@ -1,18 +1,22 @@
 import json
+import re
 from pathlib import Path
 
 import pytest
 
 from edgekit.bundles import open_bundle
-from edgekit.cli.convert import convert
+from edgekit.cli.convert import HELP, convert
 from edgekit.cli.main import run_command
 from edgekit.conversion import SourceOptions
 from edgekit.errors import GateRefused
+from edgekit.precisions import order_precisions
+from edgekit.target_profiles import find_profile
 from edgekit.tensors import TensorSpec
 
 pytestmark = pytest.mark.workstation
 
-DIGITS = Path(__file__).parents[3] / "examples" / "digits"
+ROOT = Path(__file__).parents[3]
+DIGITS = ROOT / "examples" / "digits"
 # One variant in one format, so that the whole way is gone in a second or two.
 QUICK = ("--to", "onnx", "--precision", "fp32")
 
@@ -165,3 +169,19 @@ def test_a_bundle_for_another_target_says_what_its_devices_take(tmp_path, capsys
     manifest = open_bundle(tmp_path / "bundle").manifest
     assert "raspberry-pi-zero-2w" not in manifest.defaults
     assert manifest.lineage.options["target"] == "raspberry-pi-zero-2w"
+
+
+def find_examples():
+    """Each command that the help and the guide give as an example."""
+    texts = (HELP, (ROOT / "docs" / "guides" / "converting.md").read_text(), (ROOT / "docs" / "getting-started" / "first-model.md").read_text())
+    return [line.strip() for text in texts for line in text.splitlines() if re.match(r"\s*edgekit convert (?!SRC)\S", line)]
+
+
+@pytest.mark.parametrize("command", find_examples())
+def test_examples_are_commands_that_are_read(command):
+    """What the help and the guides show is taken as it stands, and names targets, formats and precisions that there are."""
+    with convert.make_context("convert", command.split()[2:]) as context:
+        asked = context.params
+    order_precisions(asked["precisions"] or ())
+    assert set(asked["formats"] or ()) <= {"onnx", "tflite", "openvino", "nvidia"}
+    assert asked["target"] is None or find_profile(asked["target"])
