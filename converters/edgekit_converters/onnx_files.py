@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath, PureWindowsPath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from edgekit.errors import InputError
 from edgekit.model_kinds import find_kind
 from edgekit_converters.onnx_functions import inline_functions
 from edgekit_converters.passes.graph_names import list_bodies, list_reads
+from edgekit_converters.passes.strip_metadata import NOTES
 
 if TYPE_CHECKING:
     from onnx import GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto
@@ -43,6 +44,7 @@ def read_model(path: Path, announce: Callable[[int], None] = lambda _: None) -> 
     """
     model = _parse(_read_bytes(path), path)
     _check_outline(model, path)
+    _check_texts(model, path)
     # How it was trained is not for devices.
     del model.training_info[:]
     model = inline_functions(model, path)
@@ -85,6 +87,18 @@ def _check_outline(model: ModelProto, path: Path) -> None:
     if opset < MIN_OPSET:
         remedy = "Convert it: onnx.version_converter.convert_version(model, 17)."
         raise InputError(path, f"its opset is {opset}, and {MIN_OPSET} is the oldest that is read", remedy)
+
+
+def _check_texts(message: Any, path: Path) -> None:
+    """Refuse text that is not UTF-8, which protobuf gives as bytes: nothing after this expects a name of bytes. Notes may be so."""
+    for field, value in message.ListFields():
+        if field.name in NOTES:
+            continue
+        if field.message_type is not None:
+            for one in [value] if hasattr(value, "ListFields") else value:
+                _check_texts(one, path)
+        elif field.type == field.TYPE_STRING and not all(isinstance(one, str) for one in ([value] if isinstance(value, str | bytes) else value)):
+            raise InputError(path, f"its field {field.full_name} is not UTF-8", _DAMAGED)
 
 
 def _check_operators(model: ModelProto, path: Path) -> None:
@@ -168,9 +182,11 @@ def infer_shapes(model: ModelProto, path: Path) -> ModelProto:
     import onnx
 
     try:
-        # The checker wants a shape for each output, which some exporters leave to be worked out.
+        if not all(value.type.tensor_type.HasField("shape") for value in model.graph.output):
+            # The checker wants a shape for each output, which some exporters leave to be worked out.
+            model = onnx.shape_inference.infer_shapes(model)
+        onnx.checker.check_model(model)
         inferred: ModelProto = onnx.shape_inference.infer_shapes(model, check_type=True, strict_mode=True, data_prop=True)
-        onnx.checker.check_model(inferred)
     except MemoryError:
         raise
     except Exception as error:

@@ -1,5 +1,6 @@
 """ONNX files from anybody: refused in words, never a crash, and never a file beside the model's directory."""
 
+import os
 import pickle
 import random
 
@@ -180,6 +181,54 @@ def test_link_out_of_the_directory_is_not_followed(make_conv, tmp_path) -> None:
     (directory / "weights.bin").symlink_to(tmp_path / "secret")
     with pytest.raises(InputError, match="outside"):
         read_model(_write(directory, _with_external(make_conv(), "weights.bin")))
+
+
+@pytest.mark.parametrize(
+    ("location", "entries", "said"),
+    [
+        ("given.onnx", {}, "in the model itself"),
+        ("pipe", {}, "no file 'pipe'"),
+        (".", {}, "outside"),
+        ("weights.bin", {"offset": "860", "length": "16"}, "864 bytes"),
+        ("weights.bin", {"offset": "-4"}, "864 bytes"),
+        ("weights.bin", {"length": "many"}, "cannot be read"),
+        ("sparse.bin", {}, "at most 2 GiB"),
+    ],
+)
+def test_weights_that_are_no_weights_are_refused(location, entries, said, make_conv, tmp_path) -> None:
+    """The model itself, a pipe, a directory, bytes behind the end, and a file of terabytes are refused unread."""
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "weights.bin").write_bytes(bytes(864))
+    with (tmp_path / "sparse.bin").open("wb") as file:
+        file.truncate(1 << 40)
+    model = _with_external(make_conv(), location)
+    for key, value in entries.items():
+        model.graph.initializer[0].external_data.add(key=key, value=value)
+    with pytest.raises(InputError, match=said):
+        read_model(_write(tmp_path, model))
+
+
+def test_bytes_of_weights_are_announced_before_they_are_read(make_conv, tmp_path) -> None:
+    """Whoever bounds the reading learns how much more there is to read."""
+    announced = []
+    onnx.save(make_conv(), tmp_path / "given.onnx", save_as_external_data=True, location="weights.bin", size_threshold=0)
+    read_model(tmp_path / "given.onnx", announced.append)
+    assert announced == [sum(numpy_helper.to_array(tensor).nbytes for tensor in make_conv().graph.initializer)]
+
+
+def test_name_that_is_not_text_is_refused(make_conv, tmp_path) -> None:
+    """Bytes that are no UTF-8 in the place of a name, which protobuf lets pass, are refused with the field."""
+    path = tmp_path / "given.onnx"
+    path.write_bytes(make_conv().SerializeToString().replace(b"features", b"feature\xff"))
+    with pytest.raises(InputError, match=r"onnx\.\w+\.\w+ is not UTF-8"):
+        read_model(path)
+
+
+def test_how_it_was_trained_is_left_out(make_conv, tmp_path) -> None:
+    """Graphs for training, which may be as large as the model, do not reach a device."""
+    model = make_conv()
+    model.training_info.add().algorithm.CopyFrom(model.graph)
+    assert not read_model(_write(tmp_path, model)).training_info
 
 
 def test_missing_weights_are_told(make_conv, tmp_path) -> None:

@@ -98,8 +98,9 @@ class _Folder:
             return None
         numbers = [self._decode(name) for name in rest]
         if node.op_type == "Gather":
+            sizes, places = self._sizes[first], numbers[0]
             # An index out of range is for the runtime to refuse.
-            return self._sizes[first][numbers[0]] if np.all(np.abs(numbers[0]) < len(self._sizes[first])) else None
+            return np.array(sizes[places], object) if ((places >= -len(sizes)) & (places < len(sizes))).all() else None
         if node.op_type == "Slice" and all(one.shape == (1,) for one in numbers):
             start, end, step = int(numbers[0][0]), int(numbers[1][0]), int(numbers[3][0]) if len(numbers) > 3 else 1
             return self._sizes[first][start:end:step] if step > 0 else None

@@ -9,7 +9,8 @@ from edgekit_converters.passes.base import PassResult
 if TYPE_CHECKING:
     from onnx import ModelProto
 
-_NOTES = ("metadata_props", "doc_string")
+#: The fields that hold notes, in every message of onnx.proto that may have them.
+NOTES = ("metadata_props", "doc_string")
 
 
 class StripMetadata:
@@ -30,7 +31,7 @@ def _strip(message: Any) -> bool:
     """
     found = False
     for field, value in message.ListFields():
-        if field.name in _NOTES:
+        if field.name in NOTES:
             message.ClearField(field.name)
             found = True
         elif field.message_type is not None:
