@@ -10,23 +10,21 @@ A size is a number or a question mark, and in an INPUT also the name of a size t
 apart: there a name has no ``x`` in it, and no other name beside it. Commas join anything, and one alone may end a single
 size. What stands before the last equals sign is the NAME, so that it may hold equals signs, colons and commas itself.
 
-Each function raises ValueError with what was expected.
+Each function raises ValueError with what was expected. Records are imported where they are made, so that --help stays fast.
 """
 
 import itertools
 import re
 from collections.abc import Sequence
-from typing import get_args
+from typing import TYPE_CHECKING, get_args
 
-from msgspec import ValidationError, convert
-
-from edgekit.tensors import DType, TensorSpec
+if TYPE_CHECKING:
+    from edgekit.tensors import DType, TensorSpec
 
 #: The largest size that an axis may have, as records have it.
 MAX_SIZE = 1 << 40
 #: What a question mark at the first axis is called: equal names mean equal sizes, and all inputs share the batch.
 BATCH = "batch"
-DTYPES: tuple[str, ...] = get_args(DType)
 _MAX_RANK = 32
 _ANY = "?"
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,63}")
@@ -41,14 +39,16 @@ def parse_shape(text: str) -> tuple[str, Sizes]:
     return name, tuple(_parse_fixed(size) for size in _split(sizes))
 
 
-def parse_input(text: str) -> TensorSpec:
+def parse_input(text: str) -> "TensorSpec":
     """The input that an INPUT describes."""
+    from edgekit.tensors import TensorSpec
+
     name, rest = _part(text, "sizes", "image=?x3x224x224:float32 or ids=batch,sequence:int64")
     sizes, _, dtype = rest.partition(":")
     return TensorSpec(name=name, dtype=_parse_dtype(dtype or "float32"), shape=_name_sizes(name, _split(sizes)))
 
 
-def parse_dtype(text: str) -> tuple[str, DType]:
+def parse_dtype(text: str) -> "tuple[str, DType]":
     """The input's name in a DTYPE option, and the dtype."""
     name, dtype = _part(text, "a dtype", "image=uint8")
     return name, _parse_dtype(dtype)
@@ -108,9 +108,13 @@ def _name_sizes(name: str, sizes: Sequence[str]) -> tuple[int | str, ...]:
     return tuple(own if size == _ANY else int(size) if size.isdigit() else size for own, size in zip(fresh, sizes, strict=True))
 
 
-def _parse_dtype(text: str) -> DType:
+def _parse_dtype(text: str) -> "DType":
+    from msgspec import ValidationError, convert
+
+    from edgekit.tensors import DType
+
     try:
         dtype: DType = convert(text, DType)
     except ValidationError as error:
-        raise ValueError(f"{text!r} is no dtype. Known: {', '.join(DTYPES)}.") from error
+        raise ValueError(f"{text!r} is no dtype. Known: {', '.join(get_args(DType))}.") from error
     return dtype
