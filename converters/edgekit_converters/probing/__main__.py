@@ -39,16 +39,19 @@ RUNTIMES = (*USUAL, "tflite-runtime")
 @click.option("--python", type=click.Path(path_type=Path), default=sys.executable, help="The Python that has the runtime; by default this one.")
 @click.option("--operator", "operators", multiple=True, help="Only this operator, as in Conv or ai.onnx.ml.Scaler; by default all.")
 @click.option("--output", type=click.Path(path_type=Path), default=FOLDER, help="The directory of the tables; by default that of the package.")
-@click.option("--reference", type=click.Path(path_type=Path), help="Write the page of all tables here as well.")
+@click.option("--document", "reference", type=click.Path(path_type=Path), help="Write the page of all tables here as well.")
 def probe(runtimes: tuple[str, ...], python: Path, operators: tuple[str, ...], output: Path, reference: Path | None) -> None:
     """Run one-node models of every operator in RUNTIMES, and write a table of each; by default all that convert needs.
 
     A whole run takes minutes for ONNX Runtime and OpenVINO and half an hour for LiteRT. One that was interrupted goes on
     where it was.
 
-    Example: python -m edgekit_converters.probing onnxruntime --reference docs/reference/operators.md
+    Example: python -m edgekit_converters.probing onnxruntime --document docs/reference/operators.md
     """
     floats = collect_cases(operators or None)
+    missing = set(operators) - {case.form.operator for case in floats}
+    if missing:
+        raise click.UsageError(f"onnx has no one-node test of {', '.join(sorted(missing))}.")
     cases = [*floats, *quantise_cases(floats)]
     output.mkdir(parents=True, exist_ok=True)
     for runtime in runtimes or USUAL:

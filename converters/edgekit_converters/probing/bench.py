@@ -24,7 +24,7 @@ _EMPTY_WORDS = re.compile(
 )
 _PATHS = re.compile(r"(/[\w.+-]+)+|0x[0-9a-f]+")
 #: What runtimes say in every message: their own kind of error, the C++ function that failed, the name of a node that has none.
-_PROLOGUES = re.compile(r"^\w+: \[ONNXRuntimeError\] : \d+ : \w+ : |…:\d+ [^()]*\([^()]*\)( \[with [^\]]*\])? | (node )?with node name ''|Name:'' ")
+_PROLOGUES = re.compile(r"^\w+: \[ONNXRuntimeError\] : \d+ : \w+ : |…:\d+ [^()]*\([^()]*\)( \[with [^\]]*\])? |( node)? with name ''|Name:'' ")
 #: The numbers that OpenVINO gives to nodes, which differ from run to run, and the versions of operators, which stand elsewhere.
 _NUMBERS = re.compile(r"(?<=[A-Za-z])(_\d{3,}\b|-\d+\b|\(-?\d+\))")
 

@@ -110,7 +110,7 @@ def _find_constants(given: list[str], dynamic: set[str]) -> Constants:
     """Which of the inputs *given* are constants; of a mixture that was not probed, none, which no runtime finds easier."""
     if len(given) == 2 and given[0] not in dynamic and given[1] in dynamic:
         return "first"
-    return "rest" if len(given) > 1 and given[0] in dynamic and len(dynamic) == 1 else "none"
+    return "rest" if len(given) > 1 and given[0] in dynamic and not dynamic & set(given[1:]) else "none"
 
 
 def _read_tflite(path: Path) -> Iterator[Form]:
