@@ -9,7 +9,7 @@ from edgekit.conversion import SourceModel, SourceOptions
 from edgekit.errors import InputError
 from edgekit_converters.keras_files import MAX_WEIGHTS, check_config, read_config
 from edgekit_converters.tensorflow_asking import ask_tensorflow, blaming
-from edgekit_converters.tensorflow_export import Program, export_program
+from edgekit_converters.tensorflow_export import UNREADABLE, Program, export_program
 
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 _SUFFIXES = (".keras", ".h5", ".hdf5")
@@ -39,7 +39,7 @@ class KerasSource:
         if config is not None:
             # Known to be sound before anything that takes seconds, or an environment, is started.
             check_config(config, path, allow_code=options.allow_code)
-        with blaming(path, _AGAIN):
+        with blaming(path, UNREADABLE, _AGAIN):
             reply = ask_tensorflow("inspect", path, largest=MAX_WEIGHTS)
         if config is None:
             check_config(reply["config"], path, allow_code=options.allow_code)

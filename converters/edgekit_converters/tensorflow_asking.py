@@ -35,12 +35,12 @@ def ask_tensorflow(task: str, path: Path, **details: Any) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def blaming(path: Path, remedy: str) -> Iterator[None]:
-    """Say of the file at *path*, with *remedy*, what TensorFlow could not do with it."""
+def blaming(path: Path, problem: str, remedy: str) -> Iterator[None]:
+    """Say of the file at *path* that it has *problem*, and *remedy*, where TensorFlow could not do what it was asked."""
     try:
         yield
     except ConversionError as error:
-        raise InputError(path, f"TensorFlow cannot read it: {error.problem}", error.remedy or remedy) from error
+        raise InputError(path, f"{problem}: {error.problem}", error.remedy or remedy) from error
 
 
 def list_tensorflow_tools() -> dict[str, str]:

@@ -30,7 +30,8 @@ from edgekit_converters.tflite_outline import read_outline
 #: Samples that the original framework answers, where the model takes any number.
 _WITNESSES = 16
 _TFLITE = "tflite"
-_FIX = "If a size that may vary is at fault, fix it: --shape NAME=SIZES."
+UNREADABLE = "TensorFlow cannot read it"
+_FIX = "If one of these sizes is at fault, fix it: --shape NAME=SIZES."
 _EXPORT = "Export it to ONNX yourself, and give that file."
 
 
@@ -64,7 +65,7 @@ def export_program(program: Program, workspace: Path, options: SourceOptions, re
     """
     output = workspace / "exported"
     output.mkdir()
-    with blaming(program.path, remedy):
+    with blaming(program.path, UNREADABLE, remedy):
         reply = ask_tensorflow("export", program.path, output=str(output), **program.details)
     made, absent = {form: Path(path) for form, path in reply["made"].items()}, dict(reply["faults"])
     hub = _make_hub(made.pop(HUB, None), workspace, options, program.path, absent)
@@ -117,6 +118,6 @@ def _ask_witness(program: Program, inputs: tuple[TensorSpec, ...], workspace: Pa
     with tempfile.TemporaryDirectory(dir=workspace, prefix="witness-") as directory:
         given, answers = Path(directory) / "samples.npz", Path(directory) / "answers.npz"
         np.savez(given, **samples)  # type: ignore[arg-type]  # a tensor named "file" would be taken for the place
-        with blaming(program.path, _FIX):
+        with blaming(program.path, "it cannot be run on made-up inputs, where sizes that may vary are 1", _FIX):
             ask_tensorflow("answer", program.path, samples=str(given), answers=str(answers), **program.details)
         return GoldenSamples(samples, read_arrays(answers))

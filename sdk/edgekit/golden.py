@@ -104,7 +104,8 @@ def synthesize_inputs(specs: Sequence[TensorSpec], count: int, rng: np.random.Ge
 
     A trained model answers pure noise with one class, so floats are sums of coarse and fine patterns at several
     amplitudes and offsets, rounded to 1/256 so that they compress. Integers are 0 or 1, which every vocabulary has, and
-    quantised ones the same patterns spread over the range of their type. Floats are roughly in -2..2, times *gain*.
+    quantised ones the same patterns spread over the range of their type. Floats are roughly in -2..2, times *gain*, which
+    gives quantised ones more contrast.
     Other named axes than the first get the size 1.
     """
     return {spec.name: _synthesize(spec, count, rng, gain) for spec in specs}
@@ -115,7 +116,7 @@ def _synthesize(spec: TensorSpec, count: int, rng: np.random.Generator, gain: fl
     if spec.dtype == "bytes":
         raise InputError(f"input {spec.name!r}", "it takes strings, which cannot be made up", "Give --calibration with real samples.")
     if spec.quantization is not None and spec.dtype in _QUANTISED:
-        return np.stack([_spread(_pattern(shape, rng), spec.dtype) for _ in range(count)])
+        return np.stack([_spread(_pattern(shape, rng) * gain, spec.dtype) for _ in range(count)])
     if not spec.dtype.startswith("float"):
         return rng.integers(0, 2, (count, *shape)).astype(spec.dtype)
     samples = np.empty((count, *shape), spec.dtype)

@@ -49,14 +49,19 @@ class Program:
     signature: list[Any]
     call: Callable[..., list[Any]]
 
-    def trace(self) -> Any:
-        """The function as TensorFlow's converters want it. Its tensors are named by place: not every name is fit for a graph."""
+    def trace(self, batch: int | None = None) -> Any:
+        """The function as TensorFlow's converters want it, with *batch* for a first axis that may vary.
+
+        Its tensors are named by place: not every name is fit for a graph.
+        """
         import tensorflow as tf
 
         def numbered(*tensors: Any) -> dict[str, Any]:
             return {f"output{place:03}": tf.identity(tensor) for place, tensor in enumerate(self.call(*tensors))}
 
-        named = [tf.TensorSpec(spec.shape, spec.dtype, name=f"input{place:03}") for place, spec in enumerate(self.signature)]
+        shapes = [[batch if axis == 0 and size is None else size for axis, size in enumerate(spec.shape)] for spec in self.signature]
+        dtypes = [spec.dtype for spec in self.signature]
+        named = [tf.TensorSpec(shape, dtype, name=f"input{place:03}") for place, (shape, dtype) in enumerate(zip(shapes, dtypes, strict=True))]
         return tf.function(numbered, input_signature=named, autograph=False)
 
 
@@ -200,13 +205,21 @@ def _check_operators(model: Any) -> None:
 
 
 def _write_tflite(program: Program, path: Path) -> None:
+    try:
+        data = _convert_to_tflite(program, None)
+    except Exception:  # noqa: BLE001 - the converter's own class has no public name
+        # A loop, as recurrent layers are, has tensors whose shapes must be known; a batch of one makes them so.
+        data = _convert_to_tflite(program, 1)
+    path.write_bytes(_name_tensors(data, program))
+
+
+def _convert_to_tflite(program: Program, batch: int | None) -> bytes:
     import tensorflow as tf
     from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
     # Frozen first: variables of Keras 3 are none that the converter finds by itself.
-    frozen = convert_variables_to_constants_v2(program.trace().get_concrete_function())
-    data = tf.lite.TFLiteConverter.from_concrete_functions([frozen]).convert()
-    path.write_bytes(_name_tensors(data, program))
+    frozen = convert_variables_to_constants_v2(program.trace(batch).get_concrete_function())
+    return bytes(tf.lite.TFLiteConverter.from_concrete_functions([frozen]).convert())
 
 
 def _name_tensors(data: bytes, program: Program) -> bytes:
@@ -354,8 +367,10 @@ def _limit(request: Request) -> None:
 
 
 def _summarize(error: BaseException) -> str:
-    """The message in one line, shortened."""
-    text = " ".join(str(error).split()) or type(error).__name__
+    """The message in one line, shortened. Of the places that TensorFlow's compiler lists the one with the fault is told."""
+    plain = re.sub(r"\x1b\[[0-9;]*m|\{\{[^}]*\}\}", "", str(error))
+    faults = re.findall(r"error: (?!failed while converting)([^\n]+)", plain)
+    text = " ".join((faults[0] if faults else plain).split()) or type(error).__name__
     return text if len(text) <= _LONGEST else text[:_LONGEST] + "…"
 
 
