@@ -23,7 +23,7 @@ _WORKER = "edgekit_converters.openvino_worker"
 _FILE, _WEIGHTS = "model.xml", "model.bin"
 _HEAD = 512
 #: What OpenVINO takes for any model, in bytes of address space (560 MB were measured) and seconds.
-_MEMORY, _SECONDS = 3 << 30, 30.0
+_MEMORY, _SECONDS = 3 << 30, 20.0
 #: What each byte of the weights adds: int4 becomes float32, which is eight times as long, and is held twice.
 _COPIES, _RATE = 16, 1e7
 #: How much longer than its processor time a child may take by the clock, on a machine that is busy.
