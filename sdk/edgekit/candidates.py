@@ -92,7 +92,8 @@ class Findings:
         if missed:
             raise refuse_all(missed, max_drop, asked)
         told = "; ".join(f"{one.id}: {one.reason}" for one in self.skipped if self.attempts[one.id].is_of(name)) or "no target makes it"
-        raise ConversionError(asked, f"it was asked for and cannot be made here: {told}")
+        remedy = "Operator by operator, edgekit preflight tells what each runtime does with the model."
+        raise ConversionError(asked, f"it was asked for and cannot be made here: {told}", remedy)
 
 
 class Workbench:
