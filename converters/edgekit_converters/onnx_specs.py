@@ -51,6 +51,8 @@ def _describe(value: ValueInfoProto, kind: str, path: Path, *, finite: bool) -> 
         raise InputError(path, f"{problem}, and at most {_LONGEST_NAME} and {_MOST_AXES} are served", "Export the model with others.")
     dtype = _DTYPES[tensor.elem_type]
     shape = tuple(dimension.dim_param or dimension.dim_value for dimension in tensor.shape.dim)
+    if any(isinstance(size, int) and size < 0 for size in shape):
+        raise InputError(path, f"its {kind} {value.name!r} has the shape {list(shape)}, and no size is below zero", "Export the model again.")
     layout = _find_layout(shape) if kind == "input" and dtype.startswith(("float", "bfloat")) else None
     return TensorSpec(name=value.name, dtype=dtype, shape=shape, layout=layout, finite=finite and dtype.startswith(("float", "bfloat")))
 

@@ -43,3 +43,11 @@ def test_output_without_a_shape_is_refused(make_model) -> None:
     model.graph.output[0].type.tensor_type.ClearField("shape")
     with pytest.raises(InputError, match="'y'"):
         describe_outputs(model, HERE)
+
+
+@pytest.mark.parametrize(("name", "shape"), [("x" * 257, [4]), ("x", [1] * 33), ("x", [-4])])
+def test_what_no_spec_can_say_is_refused(name, shape, make_model) -> None:
+    """A name of more than 256 letters, more than 32 axes, and a negative size are refused in words."""
+    model = make_model([helper.make_node("Relu", [name], ["y"])], {name: shape}, {"y": shape})
+    with pytest.raises(InputError, match=r"input 'x+'"):
+        describe_inputs(model, HERE)

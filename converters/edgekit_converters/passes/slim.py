@@ -36,8 +36,4 @@ class Slim:
             _log.warning("onnxslim failed, so the graph stays as it was: %s: %s", type(error).__name__, error)
             return PassResult(model, modified=False)
         slimmed.ir_version = model.ir_version
-        return PassResult(slimmed, modified=_list_operators(slimmed) != _list_operators(model))
-
-
-def _list_operators(model: ModelProto) -> list[tuple[str, str]]:
-    return [(node.domain, node.op_type) for node in model.graph.node]
+        return PassResult(slimmed, modified=slimmed != model)
