@@ -18,6 +18,8 @@ Arrays = dict[str, Array]
 
 #: The most that the arrays of one file may take in memory, in bytes.
 MAX_BYTES = 4 << 30
+#: numpy itself takes no header of more than 10,000 letters (numpy.lib.format).
+_LONGEST_HEADER = 1 << 16
 _REMEDY = "Write it with numpy.savez(path, name=array, …)."
 
 
@@ -99,10 +101,16 @@ def _check_sizes(archive: zipfile.ZipFile, members: list[zipfile.ZipInfo], subje
 def _declared_bytes(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> int:
     if not member.filename.endswith(".npy"):
         raise ValueError(f"it holds {member.filename!r}, which is not an array")
+    if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        # Others than those that numpy writes may ask for gigabytes of memory of their own.
+        raise ValueError(f"{member.filename} is compressed in a way that numpy does not write")
     with archive.open(member) as file:
-        version = npy.read_magic(file)
-        read_header = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
-        shape, _, dtype = read_header(file)
+        # A header says how long it is, and numpy would read 4 GiB of it.
+        head = io.BytesIO(file.read(_LONGEST_HEADER))
+    version = npy.read_magic(head)
+    read_header = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
+    shape, _, dtype = read_header(head)
     if dtype.hasobject:
         raise ValueError(f"{member.filename} holds Python objects, which could run code")
-    return math.prod(shape) * dtype.itemsize
+    # An element of no bytes takes room in other forms.
+    return math.prod(shape) * max(dtype.itemsize, 1)

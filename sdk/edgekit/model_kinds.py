@@ -30,6 +30,9 @@ def find_kind(path: Path) -> ModelKind | None:
     """
     if path.is_dir():
         return _SAVED_MODEL if (path / "saved_model.pb").is_file() else _DIRECTORY
+    if path.exists() and not path.is_file():
+        # To open a pipe is to wait for its other end.
+        return _SPECIAL
     with path.open("rb") as file:
         head = file.read(_HEAD)
     return next((kind for fits, kind in _KINDS if fits(head, path)), None)
@@ -64,6 +67,7 @@ def _is_text(head: bytes, _: Path) -> bool:
     return all(byte >= 32 or byte in b"\t\n\r\f" for byte in head) and b"\x7f" not in head
 
 
+_SPECIAL = ModelKind("a pipe or a device, not a file", "Give the model's file.")
 _DIRECTORY = ModelKind("a directory", "Give the model's file.")
 _SAVED_MODEL = ModelKind("a TensorFlow SavedModel", "Export it to ONNX: python -m tf2onnx.convert --saved-model DIR --output model.onnx.")
 _UNPICKLED = "Unpickling it would run code in it"

@@ -2,6 +2,7 @@
 
 import io
 import pickle
+import tracemalloc
 import zipfile
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from numpy.lib import format as npy
 
 from edgekit.arrays import Arrays, decode_arrays, dtype_of, encode_arrays, read_arrays, to_plain
 from edgekit.errors import InputError
@@ -61,6 +63,45 @@ def test_bomb_is_refused_before_it_is_unpacked() -> None:
         decode_arrays(data.getvalue(), "bomb.npz")
     with pytest.raises(InputError, match="limit"):
         decode_arrays(encode_arrays({"image": np.zeros(1 << 20)}), "bomb.npz", max_bytes=1 << 20)
+
+
+def _npz(member: bytes, compression: int = zipfile.ZIP_DEFLATED) -> bytes:
+    data = io.BytesIO()
+    with zipfile.ZipFile(data, "w", compression) as archive:
+        archive.writestr("image.npy", member)
+    return data.getvalue()
+
+
+def test_header_of_gigabytes_is_not_read() -> None:
+    """A header that says it has 16 MiB, and has them, packed into less than 30 KB, costs next to no memory."""
+    length = 1 << 24
+    data = _npz(b"\x93NUMPY\x02\x00" + length.to_bytes(4, "little") + b" " * length)
+    assert len(data) < 30_000
+    tracemalloc.start()
+    try:
+        with pytest.raises(InputError, match="array header"):
+            decode_arrays(data, "bomb.npz")
+        assert tracemalloc.get_traced_memory()[1] < 1 << 22
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("descr", ["|V0", "|S0", "<U0"])
+def test_elements_of_no_bytes_are_counted(descr: str) -> None:
+    """Very many elements that take no bytes in the file are refused too."""
+    header = io.BytesIO()
+    npy.write_array_header_1_0(header, {"descr": descr, "fortran_order": False, "shape": (1 << 60,)})
+    with pytest.raises(InputError, match="limit"):
+        decode_arrays(_npz(header.getvalue()), "bomb.npz")
+
+
+@pytest.mark.parametrize("compression", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_compressions_that_numpy_does_not_write_are_refused(compression: int) -> None:
+    """What could take gigabytes just to unpack is refused unread."""
+    member = io.BytesIO()
+    npy.write_array(member, np.zeros(4))
+    with pytest.raises(InputError, match="compressed"):
+        decode_arrays(_npz(member.getvalue(), compression), "odd.npz")
 
 
 def test_damage_anywhere_is_an_input_error() -> None:

@@ -1,5 +1,6 @@
 """Kinds of model files that are not ONNX."""
 
+import os
 import pickle
 import zipfile
 
@@ -60,3 +61,11 @@ def test_onnx_is_none_of_these(tmp_path) -> None:
     path = tmp_path / "model"
     path.write_bytes(b"\x08\x0a\x12\x07pytorch")
     assert find_kind(path) is None
+
+
+def test_pipe_is_not_waited_for(tmp_path) -> None:
+    """A pipe that nobody writes to is told as one at once."""
+    os.mkfifo(tmp_path / "model.onnx")
+    kind = find_kind(tmp_path / "model.onnx")
+    assert kind is not None
+    assert "pipe" in kind.name
