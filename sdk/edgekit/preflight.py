@@ -99,7 +99,7 @@ def check_model(path: Path, options: SourceOptions, runtimes: Sequence[str] = ()
         DeviceError: nothing that knows operators is installed.
     """
     knowledge = _find_knowledge()
-    tables = knowledge.list_tables()
+    tables = [table for one in knowledge for table in one.list_tables()]
     questions = _ask_profile(find_profile(target)) if target else _ask_here(tables)
     known = [question.runtime for question in questions]
     for name in runtimes:
@@ -108,17 +108,17 @@ def check_model(path: Path, options: SourceOptions, runtimes: Sequence[str] = ()
     questions = [question for question in questions if not runtimes or question.runtime in runtimes]
     with tempfile.TemporaryDirectory(prefix="edgekit-") as workspace:
         model = find_source(path).load(path, Path(workspace), options)
-        reports = [_answer(question, model, knowledge, tables) for question in questions]
+        reports = [_answer(question, model, knowledge[0], tables) for question in questions]
     # Two versions of a runtime may have the same table below them.
     different = {report.name: report for report in reports}
     return Preflight(path=str(path), format=model.format, target=target, runtimes=tuple(different.values()))
 
 
-def _find_knowledge() -> OperatorKnowledge:
-    names = list(find_plugins(OPERATORS))
-    if not names:
+def _find_knowledge() -> list[OperatorKnowledge]:
+    """Every plug-in that knows operators, one at least."""
+    found: list[OperatorKnowledge] = [load_plugin(OPERATORS, name)() for name in find_plugins(OPERATORS)]
+    if not found:
         raise DeviceError("preflight", "nothing that knows operators is installed", "Install the converters: pip install 'edgekit[convert]'.")
-    found: OperatorKnowledge = load_plugin(OPERATORS, names[0])()
     return found
 
 

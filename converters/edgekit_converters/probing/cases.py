@@ -56,7 +56,8 @@ class Case(Trial):
 def collect_cases(operators: Iterable[str] | None = None) -> list[Case]:
     """Every case of *operators*, by their names (``Conv``, ``ai.onnx.ml.Scaler``); of all by default. The order is always the same."""
     wanted = None if operators is None else set(operators)
-    originals = [case for test in _list_tests() if (case := _read(test)) and (wanted is None or case.form.operator in wanted)]
+    read = (case for test in _list_tests() if (case := _read(test)) and (wanted is None or case.form.operator in wanted))
+    originals = list(_drop_outputs(read))
     restated = _choose(case for original in originals for case in _restate_all(original))
     retyped = [case for dtype in MORE_DTYPES for case in _retype_some(restated, dtype)]
     return [case for original in (*restated, *retyped) for case in _fix_inputs(original)]
@@ -135,6 +136,36 @@ def _is_random(domain: str, op_type: str) -> bool:
         "RandomUniform",
         "RandomUniformLike",
     )
+
+
+def _drop_outputs(cases: Iterable[Case]) -> Iterator[Case]:
+    """*cases* with their first outputs alone, as models mostly have them, and the first of each operator also with all."""
+    told = set()
+    for case in cases:
+        plain = _keep_first_output(case)
+        if plain is not None:
+            yield plain
+        if plain is None or case.form.operator not in told:
+            yield case
+        told.add(case.form.operator)
+
+
+def _keep_first_output(case: Case) -> Case | None:
+    """*case* without the outputs that are optional; None where it has none, or cannot do without."""
+    from onnx import ModelProto, defs
+
+    node = case.model.graph.node[0]
+    formals = defs.get_schema(node.op_type, domain=node.domain).outputs
+    optional = [
+        name for name, formal in list(zip(node.output, formals, strict=False))[1:] if formal.option == defs.OpSchema.FormalParameterOption.Optional
+    ]
+    if not any(optional) or len(optional) != len(node.output) - 1 or not node.output[0]:
+        return None
+    model = ModelProto()
+    model.CopyFrom(case.model)
+    del model.graph.node[0].output[1:], model.graph.output[1:]
+    expected = {node.output[0]: case.expected[node.output[0]]}
+    return replace(case, name=f"{case.name}_alone", model=model, expected=expected) if is_valid(model) else None
 
 
 def _restate_all(case: Case) -> Iterator[Case]:

@@ -176,33 +176,59 @@ def _write_part(model: Any, operator: Any, interpreter: Any, path: Path) -> dict
     import flatbuffers  # type: ignore[import-untyped]  # LiteRT brings it
     from ai_edge_litert import schema_py_generated as schema
 
-    tensors, buffers, arrays = [], [schema.BufferT()], {}
-    for index in dict.fromkeys(index for index in (*operator.inputs, *operator.outputs) if index >= 0):
-        tensor = copy.copy(model.subgraphs[0].tensors[index])
-        data = model.buffers[tensor.buffer].data
-        tensor.name, tensor.buffer, tensor.shapeSignature = f"tensor{index}".encode(), 0, None
-        if data is not None and len(data):
-            buffers.append(schema.BufferT())
-            buffers[-1].data, tensor.buffer = data, len(buffers) - 1
-        elif not tensor.isVariable:
-            arrays[index] = interpreter.get_tensor(index)
-            tensor.shape = list(arrays[index].shape)
-        tensors.append((index, tensor))
-    places = {index: place for place, (index, _) in enumerate(tensors)}
-    alone = copy.copy(operator)
-    alone.opcodeIndex, alone.inputs, alone.outputs = 0, *([places.get(index, -1) for index in ends] for ends in (operator.inputs, operator.outputs))
-    graph = schema.SubGraphT()
-    graph.tensors, graph.operators = [tensor for _, tensor in tensors], [alone]
-    given = [index for index in arrays if index not in operator.outputs]
-    graph.inputs, graph.outputs = ([places[index] for index in ends] for ends in (given, operator.outputs))
     part = schema.ModelT()
-    part.version, part.operatorCodes, part.subgraphs, part.buffers = 3, [model.operatorCodes[operator.opcodeIndex]], [graph], buffers
+    part.version, part.operatorCodes, part.buffers = 3, [model.operatorCodes[operator.opcodeIndex]], [schema.BufferT()]
+    indices = list(dict.fromkeys(index for index in (*operator.inputs, *operator.outputs) if index >= 0))
+    arrays = {index: interpreter.get_tensor(index) for index in indices if not _is_kept(model, index)}
+    given = {f"tensor{index}": array for index, array in arrays.items() if index not in operator.outputs}
+    answers = {f"tensor{index}": arrays[index] for index in operator.outputs}
+    part.subgraphs = [_make_graph(model, operator, indices, arrays, part.buffers)]
     builder = flatbuffers.Builder()
     builder.Finish(part.Pack(builder), b"TFL3")
-    path.with_suffix(".tflite").write_bytes(builder.Output())
-    for name, ends in (("inputs", given), ("outputs", operator.outputs)):
-        np.savez(f"{path}-{name}.npz", **{f"tensor{index}": arrays[index] for index in ends})
-    return {"model": f"{path}.tflite", "inputs": f"{path}-inputs.npz", "outputs": f"{path}-outputs.npz"}
+    files = {"model": f"{path}.tflite", "inputs": f"{path}-inputs.npz", "outputs": f"{path}-outputs.npz"}
+    Path(files["model"]).write_bytes(builder.Output())
+    np.savez(files["inputs"], **given)
+    np.savez(files["outputs"], **answers)
+    return files
+
+
+def _is_kept(model: Any, index: int) -> bool:
+    """Whether the tensor is a constant of the file, or what a recurrent operator remembers."""
+    tensor = model.subgraphs[0].tensors[index]
+    data = model.buffers[tensor.buffer].data
+    return bool(tensor.isVariable) or (data is not None and len(data) > 0)
+
+
+def _make_graph(model: Any, operator: Any, indices: list[int], arrays: dict[int, Any], buffers: list[Any]) -> Any:
+    """A graph of *operator* alone, with the tensors *indices* in this order; what its constants hold is put into *buffers*."""
+    from ai_edge_litert import schema_py_generated as schema
+
+    places = {index: place for place, index in enumerate(indices)} | {-1: -1}
+    alone = copy.copy(operator)
+    alone.opcodeIndex = 0
+    alone.inputs, alone.outputs = [places[index] for index in operator.inputs], [places[index] for index in operator.outputs]
+    graph = schema.SubGraphT()
+    graph.operators = [alone]
+    graph.tensors = [_copy_tensor(model, index, arrays.get(index), buffers) for index in indices]
+    graph.inputs = [places[index] for index in arrays if index not in operator.outputs]
+    graph.outputs = alone.outputs
+    return graph
+
+
+def _copy_tensor(model: Any, index: int, array: Any, buffers: list[Any]) -> Any:
+    from ai_edge_litert import schema_py_generated as schema
+
+    tensor = copy.copy(model.subgraphs[0].tensors[index])
+    data = model.buffers[tensor.buffer].data
+    tensor.name, tensor.buffer, tensor.shapeSignature = f"tensor{index}".encode(), 0, None
+    if array is not None:
+        # What varies in the whole has one size here.
+        tensor.shape = list(array.shape)
+    elif data is not None and len(data):
+        tensor.buffer = len(buffers)
+        buffers.append(schema.BufferT())
+        buffers[-1].data = data
+    return tensor
 
 
 def quantise_tflite(job: Answer, feeds: Feeds) -> Answer:
