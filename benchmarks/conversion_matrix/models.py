@@ -63,7 +63,7 @@ def _keywords(name: str, *, is_float: bool) -> Callable[[], tuple[dict[str, Any]
     def read() -> tuple[dict[str, Any], dict[str, Any]]:
         with np.load(SHARED / "mlperf-tiny-kws" / "kws01_1000.npz") as data:
             given = data["x_int8"]
-            features = (given.astype(np.float32) - data["zero_point"]) * data["scale"] if is_float else given
+            features = (given.astype(np.float32) - np.float32(data["zero_point"])) * data["scale"] if is_float else given
             return {name: features[:200]}, {name: features, "labels": data["y"].astype(np.int64)}
 
     return read
@@ -141,7 +141,7 @@ ROWS: tuple[Row, ...] = (
     Row("kws_ref_model (SavedModel)", _give("mlperf-tiny-kws", "kws_ref_model"), _keywords("input_1", is_float=True), metric="top1"),
     Row("kws_ref_model_float32.tflite", _give("mlperf-tiny-kws", "kws_ref_model_float32.tflite"), _keywords("input_1", is_float=True), metric="top1"),
     Row("kws_ref_model.tflite", _give("mlperf-tiny-kws", "kws_ref_model.tflite"), _keywords("input_1", is_float=False), metric="top1"),
-    Row("st-har model.h5", _give("st-har", "model.h5"), _activity("input"), metric="top1"),
+    Row("st-har model.h5", _give("st-har", "model.h5"), _activity("conv1d_input"), metric="top1"),
     Row("ad01.h5", _give("mlperf-tiny-ad", "ad01.h5"), _sounds("input_1")),
     Row("ad01_fp32.tflite", _give("mlperf-tiny-ad", "ad01_fp32.tflite"), _sounds("input_1")),
     Row("ad01_int8.tflite", _give("mlperf-tiny-ad", "ad01_int8.tflite")),

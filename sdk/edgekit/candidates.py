@@ -164,8 +164,7 @@ class Workbench:
         if self._request.precisions:
             return order_precisions(self._request.precisions)
         if model.precision != "fp32":
-            same = [name for name in (*model.suggested, *converter.precisions) if PRECISIONS[name].number == model.precision]
-            return order_precisions([name for name in same if name in converter.precisions][:1])
+            return order_precisions(self._find_kept(converter))
         worth = model.suggested or converter.suggest_precisions(model)
         return order_precisions(choose_paying(profile.precisions.get(target, worth), worth) if profile else worth)
 
@@ -176,10 +175,16 @@ class Workbench:
             return told or f"{converter.format} is made in {', '.join(converter.precisions)}, not in {precision.name}."
         if model.precision != "fp32":
             told = f"the source model came in {model.precision} and is kept as it is: converting its numbers again would only lose accuracy"
-            return None if precision.number == model.precision else f"{told}. Give the float model that it was made from."
+            return None if precision.name in self._find_kept(converter) else f"{told}. Give the float model that it was made from."
         if precision.needs_calibration and self._reference.calibration is None:
             return "static int8 needs representative inputs. Give --calibration FILE.npz."
         return None
+
+    def _find_kept(self, converter: TargetConverter) -> list[str]:
+        """The one precision of *converter* that keeps a source in the numbers that it came in; none where it has none."""
+        model = self._reference.model
+        same = [name for name in (*model.suggested, *converter.precisions) if PRECISIONS[name].number == model.precision]
+        return [name for name in same if name in converter.precisions][:1]
 
     def _make(self, attempt: Attempt, directory: Path, findings: Findings) -> Candidate | None:
         directory.mkdir(parents=True)

@@ -61,6 +61,11 @@ class GoldenSamples:
         """Whether there are as many different answers as are needed to tell the model from one that always gives the same."""
         return count_answers(self.outputs) >= min(MIN_ANSWERS, possible_answers(self.outputs))
 
+    def has_classes(self, name: str) -> bool:
+        """Whether the output *name* is a row of classes. One of an input's own shape is that input rebuilt, as autoencoders do."""
+        output = self.outputs[name]
+        return is_class_row(output) and all(array.shape[1:] != output.shape[1:] for array in self.inputs.values())
+
 
 def is_class_row(array: Array) -> bool:
     """Whether *array* is a row of scores for each sample: shape (n, classes), of floats or of quantised scores.

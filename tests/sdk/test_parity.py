@@ -138,3 +138,14 @@ def test_outputs_without_a_batch_are_refused() -> None:
     """A model whose answers cannot be matched with the samples is said to be so."""
     with pytest.raises(ConversionError, match="no batch as its first axis"):
         answer_samples(Echo("n", rows=3), {"x": np.zeros((4, 1), np.float32)}, "v")
+
+
+def test_an_autoencoders_values_are_no_classes() -> None:
+    """A variant that swaps two classes is refused however near they are; of an input rebuilt such neighbours are no classes."""
+    values = np.random.default_rng(3).normal(size=(64, 6)).astype(np.float32)
+    values[:, 1] = values[:, 0] + np.where(np.arange(64) % 2, 1e-4, -1e-4)
+    values[:, :2] += 9
+    tolerance = derive_tolerance(measure_parity({"y": values}, {"y": values[:, [1, 0, 2, 3, 4, 5]]}, "v"), {"y": values}, "int8")
+    with pytest.raises(ConversionError, match="swapping classes 0 and 1"):
+        check_power(GoldenSamples({"x": values[:, :3]}, {"y": values}), tolerance, "v")
+    check_power(GoldenSamples({"x": values}, {"y": values}), tolerance, "v")
