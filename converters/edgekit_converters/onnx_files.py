@@ -31,7 +31,6 @@ DOMAINS = ("", "ai.onnx", "ai.onnx.ml", "com.microsoft")
 _DAMAGED = "Fetch it or export it again."
 # A sparse tensor of a few bytes may stand for terabytes, and no format on a device has them.
 _DENSE = "Export the model with dense weights."
-_READ_TODAY = "Only ONNX is read today."
 
 
 def read_model(path: Path, announce: Callable[[int], None] = lambda _: None) -> ModelProto:
@@ -59,7 +58,7 @@ def _read_bytes(path: Path) -> bytes:
     try:
         kind = find_kind(path)
         if kind is not None:
-            raise InputError(path, f"it is {kind.name}, not an ONNX model", f"{kind.remedy} {_READ_TODAY}")
+            raise InputError(path, f"it is {kind.name}, not an ONNX model", kind.remedy)
         length = path.stat().st_size
         if length > MAX_BYTES:
             raise InputError(path, f"it has {length >> 20} MiB, and an ONNX file has at most 2 GiB", "Save it with external data.")

@@ -69,12 +69,12 @@ def _is_text(head: bytes, _: Path) -> bool:
 
 _SPECIAL = ModelKind("a pipe or a device, not a file", "Give the model's file.")
 _DIRECTORY = ModelKind("a directory", "Give the model's file.")
-_SAVED_MODEL = ModelKind("a TensorFlow SavedModel", "Export it to ONNX: python -m tf2onnx.convert --saved-model DIR --output model.onnx.")
+_SAVED_MODEL = ModelKind("a TensorFlow SavedModel", "Where converters are installed it is read: pip install 'edgekit[convert]'.")
 _UNPICKLED = "Unpickling it would run code in it"
 _TORCH = f"{_UNPICKLED}. Give package.module:factory, a function that builds the model and loads this with torch.load(path, weights_only=True)."
 _ULTRALYTICS = f"{_UNPICKLED}. Export it where it was trained: yolo export model=best.pt format=onnx."
 _SCRIPT = "Export the model that it was made from: torch.export.save(torch.export.export(model.eval(), (example,)), 'model.pt2')."
-_KERAS = "Export it to ONNX: model.export('model.onnx', format='onnx')."
+_KERAS = "Name it .keras, or .h5 where it is HDF5."
 
 # The first row that fits decides, so text stands last.
 # fmt: off
@@ -89,7 +89,7 @@ _KINDS: tuple[tuple[Callable[[bytes, Path], bool], ModelKind], ...] = (
     (_starts_with(b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05"),
                                                      ModelKind("a Python pickle, as old PyTorch writes it", _TORCH)),
     (_starts_with(b"\x89HDF\r\n\x1a\n"),             ModelKind("a Keras model in HDF5", _KERAS)),
-    (lambda head, _: head[4:8] == b"TFL3",           ModelKind("a TFLite model", "Give the model that it was made from, as ONNX.")),
+    (lambda head, _: head[4:8] == b"TFL3",           ModelKind("a TFLite model", "Name it .tflite.")),
     (lambda head, _: b"<net " in head,               ModelKind("OpenVINO IR", "Name it .xml, with its .bin beside it.")),
     (_is_text,                                       ModelKind("text", "Check the path.")),
 )

@@ -329,6 +329,13 @@ def _check_graph(graph: Any, forbidden: re.Pattern[str]) -> None:
 
 def convert_tflite(request: Request) -> dict[str, Any]:
     """The TFLite file as ONNX."""
+    fault = _attempt("tf2onnx", lambda: _write_onnx_of_tflite(request))
+    if fault is not None:
+        raise RefusedError(fault)
+    return {"onnx": request["output"]}
+
+
+def _write_onnx_of_tflite(request: Request) -> None:
     import tf2onnx
 
     model, _ = tf2onnx.convert.from_tflite(request["path"], opset=_OPSET)
@@ -337,7 +344,6 @@ def convert_tflite(request: Request) -> dict[str, Any]:
         _name_sizes(value, dynamic=request["dynamic"], shape=request["shapes"][value.name])
     del model.graph.value_info[:]
     Path(request["output"]).write_bytes(model.SerializeToString())
-    return {"onnx": request["output"]}
 
 
 TASKS: dict[str, Callable[[Request], dict[str, Any]]] = {
