@@ -6,7 +6,7 @@ import itertools
 import logging
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 from edgekit.artifacts import Artifact
@@ -106,9 +106,7 @@ def _make_float_file(source: SourceModel) -> BoundFile:
     """
     if source.artifact.format == _OWN:
         return BoundFile(source.path, source.artifact.inputs, source.artifact.outputs)
-    forms = [form for form in _MAKERS if form in source.forms]
-    if not forms:
-        source.find_form(*_MAKERS)
+    forms = _list_forms(source)
     faults: list[EdgekitError] = []
     for form, following in itertools.zip_longest(forms, forms[1:]):
         try:
@@ -121,10 +119,22 @@ def _make_float_file(source: SourceModel) -> BoundFile:
     raise ConversionError(faults[-1].subject, "; ".join(one.problem for one in faults), faults[-1].remedy) from faults[-1]
 
 
+def _list_forms(source: SourceModel) -> list[str]:
+    """The forms of *source* to start from, the most direct one first; ConversionError where none will do."""
+    forms = [form for form in _MAKERS if form in source.forms]
+    if not forms:
+        source.find_form(*_MAKERS)
+    varying = _find_varying(source)
+    if varying is None:
+        return forms
+    if _OWN not in forms:
+        raise varying
+    # Only the source's own framework leaves a size open.
+    return [_OWN]
+
+
 def _make_of(form: str, source: SourceModel) -> BoundFile:
     """The float file that is made of *form*, kept beside the source."""
-    if form != _OWN:
-        _check_sizes(source)
     with tempfile.TemporaryDirectory(dir=source.directory, prefix="tflite-") as scratch:
         made = _MAKERS[form](source, Path(scratch))
         with muted():
@@ -134,13 +144,12 @@ def _make_of(form: str, source: SourceModel) -> BoundFile:
     return BoundFile(kept, bound.inputs, bound.outputs)
 
 
-def _check_sizes(source: SourceModel) -> None:
-    """Refuse a size other than the batch that may vary: the tools make files with fixed shapes, and it cannot be guessed."""
-    for name, size in _list_varying(source):
-        problem = f"its input {name!r} has the size {size!r}, which may vary, and TFLite files are made with fixed shapes"
-        raise ConversionError("tflite", problem, f"Fix it, as with --shape {size}=128.")
-
-
-def _list_varying(source: SourceModel) -> Iterator[tuple[str, str]]:
+def _find_varying(source: SourceModel) -> ConversionError | None:
+    """The refusal of a size other than the batch that may vary: it cannot be guessed, and the tools make files with fixed shapes."""
     batches = {spec.shape[0] for spec in source.inputs if spec.shape}
-    return ((spec.name, size) for spec in source.inputs for size in spec.shape[1:] if isinstance(size, str) and size not in batches)
+    for spec in source.inputs:
+        for size in spec.shape[1:]:
+            if isinstance(size, str) and size not in batches:
+                problem = f"its input {spec.name!r} has the size {size!r}, which may vary, and TFLite files are made with fixed shapes"
+                return ConversionError("tflite", problem, f"Fix it, as with --shape {size}=128.")
+    return None

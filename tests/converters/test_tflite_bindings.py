@@ -1,10 +1,11 @@
 """Bindings of TFLite files: found by running them beside the source."""
 
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
-from onnx import numpy_helper
+from onnx import helper, numpy_helper
 
 from edgekit.conversion import Calibration
 from edgekit.errors import ConversionError
@@ -53,6 +54,18 @@ def test_missing_tensor_is_named(made) -> None:
     source, path = made
     with pytest.raises(ConversionError, match=r"'elsewhere'.*'image'"):
         bind_tensors(source, _say(path, {"image": "elsewhere", "features": "features"}))
+
+
+def test_samples_of_the_source_are_tried(make_model, read, make_variant) -> None:
+    """A source that brings samples is tried on them alone: a file that differs elsewhere, where nobody asks, is the same."""
+    shapes = {"x": ["batch", 4]}, {"y": ["batch", 4]}
+    artifact, directory = make_variant(TFLiteTarget(), read(make_model([helper.make_node("Relu", ["x"], ["y"])], *shapes)))
+    path, names = directory / artifact.files[0].path, {"x": "x", "y": "y"}
+    source = read(make_model([helper.make_node("Abs", ["x"], ["y"])], *shapes))
+    with pytest.raises(ConversionError, match="other answers"):
+        bind_tensors(source, _say(path, names))
+    samples = {"x": np.arange(12, dtype=np.float32).reshape(3, 4)}
+    assert bind_tensors(replace(source, samples=samples), _say(path, names)).path == path
 
 
 def test_file_that_cannot_be_run_is_refused(made, tmp_path) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from onnx import TensorProto, helper
+from onnx import TensorProto, helper, numpy_helper
 
 from edgekit.conversion import Calibration, Order, SourceModel
 from edgekit.environments import OFFLINE, PLACE
@@ -259,6 +259,32 @@ def test_float_tflite_is_quantised_from(as_tflite, digits, make_variant, answer,
     artifact, directory = make_variant(TFLiteTarget(), source, "int8", calibration)
     found = answer(source, {"image": evaluation["image"]}, artifact, directory)["logits"]
     assert np.mean(found.argmax(1) == evaluation["labels"]) > 0.95
+
+
+def test_file_of_the_own_framework_is_taken(digits, read, as_tflite, make_variant, answer, monkeypatch) -> None:
+    """Where the source's framework made TFLite beside ONNX, under the same names, that file is taken and no other tool."""
+    own = as_tflite("fp32").path
+    source = read(digits[0])
+    source = replace(source, forms={**source.forms, "tflite": own})
+    _take_environments_away(monkeypatch, own.parent)
+    artifact, directory = make_variant(TFLiteTarget(), source)
+    assert (directory / artifact.files[0].path).read_bytes() == own.read_bytes()
+    inputs = {"image": digits[2]["image"][:5]}
+    np.testing.assert_allclose(answer(source, inputs, artifact, directory)["logits"], answer(source, inputs)["logits"], atol=1e-4)
+
+
+def test_file_of_the_own_framework_with_other_answers_is_not_taken(digits, read, as_tflite, make_variant, answer, caplog) -> None:
+    """Where that file gives other answers it is made of ONNX after all, and the log says why."""
+    own = as_tflite("fp32").path
+    graph = onnx.load(digits[0])
+    weights = next(tensor for tensor in graph.graph.initializer if len(tensor.dims) == 4)
+    weights.CopyFrom(numpy_helper.from_array(-numpy_helper.to_array(weights), weights.name))
+    source = read(graph)
+    source = replace(source, forms={**source.forms, "tflite": own})
+    artifact, directory = make_variant(TFLiteTarget(), source)
+    inputs = {"image": digits[2]["image"][:5]}
+    np.testing.assert_allclose(answer(source, inputs, artifact, directory)["logits"], answer(source, inputs)["logits"], atol=1e-4)
+    assert "TFLite is made of the source's onnx, since of its tflite it cannot be" in caplog.text
 
 
 def test_integer_borders_are_for_those_who_want_them(digits, read, answer, tmp_path) -> None:
