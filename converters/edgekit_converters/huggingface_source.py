@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from edgekit_converters.packages import list_versions
 from edgekit_converters.torch_exporting import export_source, make_request, require_packages
 
 _CONFIG, _WEIGHTS, _INDEX = "config.json", "model.safetensors", "model.safetensors.index.json"
+_NOTES, _ADAPTER = (_CONFIG, "preprocessor_config.json"), "adapter_config.json"
 _MAX_CONFIG_BYTES = 16 << 20
 _MAX_HEADER_BYTES = 100 << 20
 #: One ONNX file holds no more.
@@ -47,31 +48,51 @@ class HuggingFaceSource:
         check_layers(path, config, count_tensors(weights))
         require_packages(str(path), "torch", "onnxscript", "transformers", "safetensors")
         size = sum(file.stat().st_size for file in weights)
-        model = export_source(self.format, make_request("huggingface", path, path.absolute(), workspace, options), size, workspace, options)
-        notes = [file for file in (path / _CONFIG, path / "preprocessor_config.json") if file.is_file()]
-        return replace(model, files=(*notes, *weights), tools=list_versions("transformers") | dict(model.tools))
+        files = (*(path / name for name in _NOTES if (path / name).is_file()), *weights)
+        request = make_request("huggingface", path, _set_apart(files, workspace / "huggingface"), workspace, options)
+        model = export_source(self.format, request, size, workspace, options)
+        return replace(model, files=files, tools=list_versions("transformers") | dict(model.tools))
+
+
+def _set_apart(files: Sequence[Path], directory: Path) -> Path:
+    """*directory* with links to *files* alone, so that nothing else beside them takes part when the model is read."""
+    directory.mkdir()
+    for file in files:
+        (directory / file.name).symlink_to(file.absolute())
+    return directory.absolute()
 
 
 def read_config(path: Path) -> dict[str, Any]:
     """The configuration of the model in *path*, which asks for nothing but transformers' own code (InputError)."""
-    file = path / _CONFIG
-    config = _read_json(file, _MAX_CONFIG_BYTES)
+    config = _read_json(path / _CONFIG, _MAX_CONFIG_BYTES)
+    _check_code(path, config)
+    _check_task(path / _CONFIG, config)
+    return config
+
+
+def _check_task(file: Path, config: Mapping[str, Any]) -> None:
     architectures = config.get("architectures")
     if not isinstance(architectures, list) or not architectures or not isinstance(architectures[0], str):
         raise InputError(file, "field 'architectures' names no class of transformers, so this is no model that it saved", _SAVE)
+    if config.get("is_encoder_decoder") and not architectures[0].endswith(("ForObjectDetection", "Classification")):
+        problem = f"{architectures[0]} has a decoder that is run again for each word, which one graph cannot do"
+        raise InputError(file, problem, "Give its encoder by package.module:factory.")
+    find_task(architectures[0], str(file))
+
+
+def _check_code(path: Path, config: Mapping[str, Any]) -> None:
+    """Refuse what would run code that is not transformers' own, or weights that are not these."""
+    file = path / _CONFIG
     if "auto_map" in config:
         problem = "field 'auto_map' names code in this directory or on a hub, which would have to be run"
         raise InputError(file, problem, "If you trust that code, import it in package.module:factory, and give that.")
+    if "transformers_weights" in config or (path / _ADAPTER).exists():
+        raise InputError(path, "it holds an adapter for another model's weights, or names weights of its own", "Merge it: model.merge_and_unload().")
     if "quantization_config" in config:
         raise InputError(file, "field 'quantization_config' says that its weights are quantised already", "Give the model before it was quantised.")
     for key, value in _walk(config):
         if key.endswith("attn_implementation") and value not in _PLAIN_ATTENTION:
             raise InputError(file, f"field {key!r} names {value!r}, and attention is only exported as PyTorch has it", "Leave that field out.")
-    if config.get("is_encoder_decoder") and not architectures[0].endswith(("ForObjectDetection", "Classification")):
-        problem = f"{architectures[0]} has a decoder that is run again for each word, which one graph cannot do"
-        raise InputError(file, problem, "Give its encoder by package.module:factory.")
-    find_task(architectures[0], str(file))
-    return config
 
 
 def find_weights(path: Path) -> tuple[Path, ...]:

@@ -46,6 +46,7 @@ def test_directories_with_a_configuration_are_accepted(directory) -> None:
     ("changes", "told"),
     [
         ({"auto_map": {"AutoModel": "modeling.Model"}}, "auto_map.*factory"),
+        ({"transformers_weights": "adapter_model.bin"}, "adapter"),
         ({"quantization_config": {"quant_method": "gptq"}}, "quantised already"),
         ({"backbone_config": {"_attn_implementation": "somebody/kernel"}}, "somebody/kernel"),
         ({"architectures": None}, "architectures"),
@@ -57,6 +58,14 @@ def test_configurations_that_ask_for_more_are_refused(changes, told, directory) 
     """Code of its own, kernels from a hub, weights in a library's own format, and unknown tasks are refused by the field."""
     with pytest.raises(InputError, match=told):
         read_config(directory(**changes))
+
+
+def test_adapters_are_refused(directory) -> None:
+    """An adapter beside the model would be left out or put on by what is installed, so it is to be merged first."""
+    path = directory()
+    (path / "adapter_config.json").write_text("{}")
+    with pytest.raises(InputError, match="Merge it"):
+        read_config(path)
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{", "[" * 100_000])
@@ -168,7 +177,7 @@ def test_samples_of_a_language_model_tell_its_tokens_apart(tmp_path) -> None:
 @pytest.mark.heavy
 @pytest.mark.torch
 def test_missing_weights_are_refused(tmp_path) -> None:
-    """transformers makes weights up that a file lacks, so a file that lacks some is refused."""
+    """Weights are made up by transformers where a file lacks them, so a file that lacks some is refused."""
     safetensors = pytest.importorskip("safetensors.numpy")
     pytest.importorskip("transformers")
     save_model("BertModel", tmp_path, **TEXT)

@@ -18,6 +18,7 @@ from edgekit.tensors import TensorSpec
 from edgekit_converters.torch_source import TorchSource
 
 IMAGE = TensorSpec(name="image", dtype="float32", shape=("batch", 3, 8, 8))
+GREY = TensorSpec(name="image", dtype="float32", shape=("batch", 1, 8, 8))
 FASHION = Path(__file__).parents[2].parent / "shared" / "models" / "fashion-mnist"
 
 NETWORKS = """
@@ -138,6 +139,29 @@ def test_what_does_not_fit_is_refused(factory, options, told, networks, load) ->
     """A factory that is not there, or inputs that are not described or do not fit, are named with what would do."""
     with pytest.raises(InputError, match=told):
         load(factory, **options)
+
+
+@pytest.mark.heavy
+@pytest.mark.torch
+def test_witnesses_go_with_another_layout(networks, load) -> None:
+    """Where callers give another order of axes, witnesses do too, and the program, which does not take it, is no form."""
+    source = load(f"{networks}:network", inputs=(IMAGE,), layouts={"image": ("NCHW", "NHWC")})
+    assert source.inputs[0].shape == ("batch", 8, 8, 3)
+    assert "torch" in source.absent
+    assert "torch" not in source.forms
+    assert source.witness is not None
+    assert source.witness.inputs["image"].shape[1:] == (8, 8, 3)
+    with open_source(source) as session:
+        check_witness(source, session)
+
+
+@pytest.mark.heavy
+@pytest.mark.torch
+def test_numbers_that_another_dtype_cannot_hold_are_no_witnesses(networks, load) -> None:
+    """Bytes of a camera cannot hold the fractions that torch was asked with, so there is no witness."""
+    source = load(f"{networks}:network", inputs=(IMAGE,), dtypes={"image": "uint8"})
+    assert source.inputs[0].dtype == "uint8"
+    assert source.witness is None
 
 
 @pytest.mark.heavy

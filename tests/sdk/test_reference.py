@@ -1,5 +1,6 @@
 """The source model and its answers: what can be held against golden samples at all."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,8 +9,9 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from edgekit.build_request import BuildRequest
+from edgekit.conversion import SourceModel, SourceOptions
 from edgekit.errors import InputError
-from edgekit.reference import check_batch, consult_source
+from edgekit.reference import check_batch, consult_source, find_source
 from edgekit.tensors import TensorSpec
 
 
@@ -53,3 +55,20 @@ def test_made_up_inputs_are_tried_in_the_unit_of_bytes_too(tmp_path: Path) -> No
     assert np.abs(large.golden.inputs["x"]).max() > 20
     with pytest.raises(InputError, match="1 different answers"):
         consult_source(BuildRequest(make_biased(tmp_path / "deaf.onnx", 1e6), tmp_path / "b"), tmp_path)
+
+
+@pytest.mark.workstation
+def test_samples_that_a_source_brings_are_golden(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where no data is given, golden samples are of those inputs that the source knows to say something of the model."""
+    plain = find_source(make_biased(tmp_path / "plain.onnx", 0.0))
+    samples = {"x": np.random.default_rng(0).normal(50, 1, (40, 3)).astype(np.float32)}
+
+    class Knowing:
+        def load(self, path: Path, workspace: Path, options: SourceOptions) -> SourceModel:
+            return replace(plain.load(path, workspace, options), samples=samples)
+
+    monkeypatch.setattr("edgekit.reference.find_source", lambda _: Knowing())
+    reference = consult_source(BuildRequest(tmp_path / "plain.onnx", tmp_path / "b"), tmp_path)
+    assert reference.golden_origin == "synthetic"
+    assert reference.golden.n >= 32
+    assert {row.tobytes() for row in reference.golden.inputs["x"]} <= {row.tobytes() for row in samples["x"]}

@@ -7,16 +7,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from edgekit.arrays import Array, Arrays, encode_arrays
-from edgekit.errors import InputError
+from edgekit.errors import ConversionError, InputError
 from edgekit.golden import GoldenSamples
 from edgekit.parity import answer_samples
 from edgekit.tensors import TensorSpec
 from edgekit_converters.onnx_border import find_sizes
 from edgekit_converters.torch_exporting import ExportReport, ExportRequest
-from edgekit_converters.torch_worker.failures import tell_failure
+from edgekit_converters.torch_worker.failures import tell_cause, tell_failure
 from edgekit_converters.torch_worker.flattening import FlatModel, list_outputs
 from edgekit_converters.torch_worker.models import TorchModel
 from edgekit_converters.torch_worker.sampling import fit_sizes
@@ -29,6 +30,7 @@ _WITNESSES = 4
 _TRACED_BATCH = 2
 #: Rounds in which torch may correct the ranges of sizes; each round names all that it found.
 _ROUNDS = 4
+_BATCH_REMEDY = "Let each output have the samples along its first axis, or fix the batch: --shape batch=1."
 _REMEDY = "Export it to ONNX yourself, and give that file."
 #: What attention becomes in a graph, and what stands around its softmax where it is written out.
 _ATTENTION = "scaled_dot_product_attention"
@@ -96,6 +98,10 @@ def _ask(model: TorchModel, subject: str) -> GoldenSamples:
     try:
         with torch.no_grad():
             answers = answer_samples(TorchSession(model), inputs, subject)
+    except ConversionError as error:
+        raise InputError(
+            subject, error.problem, "Let each output have the samples along its first axis, or fix the batch: --shape batch=1."
+        ) from error
     except (RuntimeError, TypeError, ValueError, IndexError, AttributeError, KeyError, AssertionError, NotImplementedError) as error:
         # The model's own code raises what it likes, and torch these.
         raise InputError(subject, f"it cannot be run: {tell_failure(error)}", described) from error
@@ -107,13 +113,18 @@ def _ask(model: TorchModel, subject: str) -> GoldenSamples:
 def _trace(model: TorchModel, subject: str) -> tuple[Any, Shapes]:
     """The exported program, and for each input the axes that may vary."""
     rows = [_TRACED_BATCH if spec.has_dynamic_batch else spec.shape[0] for spec in model.inputs]
-    arguments = tuple(torch.from_numpy(model.samples[spec.name][:count]) for spec, count in zip(model.inputs, rows, strict=True))
+    arguments = tuple(_take(model.samples[spec.name], int(count)) for spec, count in zip(model.inputs, rows, strict=True))
     names = {size for spec in model.inputs for size in spec.shape if isinstance(size, str)}
     # An axis's name may be no Python name, which torch wants of a symbol.
     sizes = {name: torch.export.Dim(f"size{place}", max=(model.limits or {}).get(name)) for place, name in enumerate(sorted(names))}
     shapes: Shapes = [{axis: sizes[size] for axis, size in enumerate(spec.shape) if isinstance(size, str)} for spec in model.inputs]
     names_of_axes: Shapes = [{axis: size for axis, size in enumerate(spec.shape) if isinstance(size, str)} for spec in model.inputs]
     return _export(FlatModel(model), arguments, shapes, model.inputs, subject), names_of_axes
+
+
+def _take(samples: Array, count: int) -> torch.Tensor:
+    """*count* samples, from the first on again where there are fewer."""
+    return torch.from_numpy(samples[np.arange(count) % len(samples)])
 
 
 def _export(flat: FlatModel, arguments: tuple[Any, ...], shapes: Shapes, specs: Sequence[TensorSpec], subject: str) -> Any:
@@ -136,7 +147,10 @@ def _refine(message: str, shapes: Shapes, specs: Sequence[TensorSpec], subject: 
     """*shapes* with the ranges that torch suggests; InputError where it suggests that a size does not vary freely."""
     from torch.export.dynamic_shapes import refine_dynamic_shapes_from_suggested_fixes
 
-    refined: Shapes = list(refine_dynamic_shapes_from_suggested_fixes(message, (tuple(shapes),))[0])
+    # Torch's own reader of its suggestions takes every line after them for one more.
+    heading, _, rest = message.partition("Suggested fixes:")
+    fixes = rest.strip().split("\n\n", maxsplit=1)[0]
+    refined: Shapes = list(refine_dynamic_shapes_from_suggested_fixes(f"{heading}Suggested fixes:\n{fixes}", (tuple(shapes),))[0])
     for spec, axes in zip(specs, refined, strict=True):
         for axis, size in axes.items():
             if type(size) is not torch.export.Dim:
@@ -169,7 +183,7 @@ def _write_onnx(program: Any, model: TorchModel, outputs: list[str], shapes: Sha
         exported.save(str(path), external_data=False)
     except Exception as error:
         # The exporter's errors have a root of their own, and what it calls (onnxscript, protobuf) raises others.
-        raise InputError(subject, f"torch.onnx cannot express it: {tell_failure(error)}", "Leave out what the message names.") from error
+        raise InputError(subject, f"torch.onnx cannot express it: {tell_cause(error)}", "Leave out what it names, or write it otherwise.") from error
 
 
 def _attends(program: Any) -> bool:

@@ -9,18 +9,18 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
-from typing import Any, get_args
+from typing import Any
 
-import numpy as np
 import torch
 
-from edgekit.arrays import Array, Arrays, dtype_of, read_arrays
+from edgekit.arrays import Array, Arrays, dtype_of
 from edgekit.errors import InputError
-from edgekit.tensors import DType, TensorSpec
+from edgekit.tensors import TensorSpec
 from edgekit_converters.torch_exporting import ExportRequest
+from edgekit_converters.torch_worker.examples import check_array, read_example
 from edgekit_converters.torch_worker.failures import tell_failure
 from edgekit_converters.torch_worker.models import TorchModel
-from edgekit_converters.torch_worker.sampling import draw_samples
+from edgekit_converters.torch_worker.sampling import draw_samples, is_telling
 
 _BATCH = "batch"
 _GIVE = "Give its inputs: --input NAME=?x3x224x224:float32 for each, with the model's own sizes, or --example FILE.npz with an array for each."
@@ -36,17 +36,16 @@ def load_factory(request: ExportRequest) -> TorchModel:
     """
     module, file = _make_model(request.source, request.search)
     _check_described(request)
-    example = None if request.example is None else read_example(request)
+    example = read_example(request)
     parameters = _list_parameters(module)
     specs = _describe_inputs(request, example, parameters)
     known = None if example is None else dict(zip((spec.name for spec in specs), example.values(), strict=True))
-    typical = known is not None or not all(_is_plain(spec) for spec in specs)
     return TorchModel(
         module=module,
         inputs=specs,
         call=_bind(request.subject, specs, parameters),
         samples=draw_samples(specs, known),
-        typical=typical,
+        typical=is_telling(specs, known),
         files=(str(file),) if file else (),
     )
 
@@ -99,18 +98,6 @@ def _list_parameters(module: torch.nn.Module) -> Mapping[str, inspect.Parameter]
     return inspect.signature(module.forward).parameters
 
 
-def read_example(request: ExportRequest) -> Arrays:
-    """The arrays that *request.example* has, each with samples along its first axis (InputError)."""
-    subject = request.example or ""
-    arrays = read_arrays(Path(subject))
-    for name, array in arrays.items():
-        if dtype_of(array) not in get_args(DType) or dtype_of(array) == "bytes" or array.ndim == 0 or len(array) == 0:
-            raise InputError(subject, f"its array {name!r} is {array.dtype}{list(array.shape)}, which is no batch of numbers", _GIVE)
-    if not arrays:
-        raise InputError(subject, "it holds no arrays", _GIVE)
-    return arrays
-
-
 def _describe_inputs(request: ExportRequest, example: Arrays | None, parameters: Mapping[str, inspect.Parameter]) -> tuple[TensorSpec, ...]:
     if example is None:
         return _share_batch(request.inputs)
@@ -118,10 +105,7 @@ def _describe_inputs(request: ExportRequest, example: Arrays | None, parameters:
         names = list(parameters) if all(map(_UNNAMED.fullmatch, example)) and len(example) <= len(parameters) else list(example)
         return tuple(_describe(name, array) for name, array in zip(names, example.values(), strict=False))
     for spec in request.inputs:
-        array = example.get(spec.name)
-        if array is None or dtype_of(array) != spec.dtype or not spec.accepts(array.shape):
-            found = "it has none of that name" if array is None else f"its array is {array.dtype}{list(array.shape)}"
-            raise InputError(request.example or "", f"{found}, and --input describes {spec}", "Let both say the same.")
+        check_array(request, example, spec, "--input describes")
     for name in set(example) - {spec.name for spec in request.inputs}:
         raise InputError(request.example or "", f"its array {name!r} is no input that --input describes", "Let both say the same.")
     specs = {spec.name: spec for spec in _share_batch(request.inputs)}
@@ -140,11 +124,6 @@ def _share_batch(specs: Sequence[TensorSpec]) -> tuple[TensorSpec, ...]:
     name = names.pop() if len(names) == 1 else _BATCH
     shapes = [(name, *spec.shape[1:]) if spec.has_dynamic_batch else spec.shape for spec in specs]
     return tuple(TensorSpec(name=spec.name, dtype=spec.dtype, shape=shape) for spec, shape in zip(specs, shapes, strict=True))
-
-
-def _is_plain(spec: TensorSpec) -> bool:
-    """Whether made-up inputs are as good as any: numbers of which only the batch varies."""
-    return np.dtype(spec.dtype if spec.dtype != "bfloat16" else "float32").kind == "f" and not any(isinstance(size, str) for size in spec.shape[1:])
 
 
 def _bind(subject: str, specs: Sequence[TensorSpec], parameters: Mapping[str, inspect.Parameter]) -> Callable[[Any, Sequence[torch.Tensor]], Any]:

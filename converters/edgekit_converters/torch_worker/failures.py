@@ -5,6 +5,7 @@ import traceback
 from pathlib import Path
 
 _MAX_LETTERS = 600
+_OPERATOR = re.compile(r"target=torch\.ops\.([\w.]+)")
 #: torch.export tells the line of the model that it could not follow in the message alone.
 _PLACE = re.compile(r'File "([^"]+)", line (\d+)')
 
@@ -14,6 +15,19 @@ def tell_failure(error: BaseException) -> str:
     words = str(error).strip()
     paragraph = " ".join(words.split("\n\n", maxsplit=1)[0].split())
     return f"{type(error).__name__}: {paragraph}"[:_MAX_LETTERS] + _find_place(error, words)
+
+
+def tell_cause(error: BaseException) -> str:
+    """What *error* came of in the first place, and the operator that the errors between name.
+
+    torch.onnx wraps what it fails at several times, with advice for its own developers.
+    """
+    chain = [error]
+    while chain[-1].__cause__ is not None:
+        chain.append(chain[-1].__cause__)
+    cause = tell_failure(chain[-1])
+    named = [match[1] for one in chain for match in [_OPERATOR.search(str(one))] if match]
+    return cause if not named or named[-1] in cause else f"{cause}, at {named[-1]}"
 
 
 def _find_place(error: BaseException, words: str) -> str:

@@ -15,8 +15,9 @@ from edgekit.errors import InputError
 from edgekit.tensors import TensorSpec
 from edgekit_converters.huggingface_tasks import Task, describe_inputs, find_task, find_vocabulary, read_preprocessing
 from edgekit_converters.torch_exporting import ExportRequest
+from edgekit_converters.torch_worker.examples import match_example
 from edgekit_converters.torch_worker.models import TorchModel
-from edgekit_converters.torch_worker.sampling import COUNT, TYPICAL_SIZE, draw_samples
+from edgekit_converters.torch_worker.sampling import COUNT, TYPICAL_SIZE, draw_samples, is_telling
 
 _SEED = 20
 #: Answers of a language model to the fewest golden samples should take no more, in bytes.
@@ -37,14 +38,15 @@ def load_directory(request: ExportRequest) -> TorchModel:
     task = find_task(type(module).__name__, request.subject)
     specs = describe_inputs(config, module.main_input_name, read_preprocessing(path), request.subject)
     specs = _override(specs, request)
+    example = match_example(request, specs)
     text = specs[0].name == _IDS
     limit = find_length(config)
     return TorchModel(
         module=module,
         inputs=specs,
         call=_bind(specs, {"use_cache": False} if task.has_cache else {}),
-        samples=_draw_tokens(specs, config, task) if text else draw_samples(specs, None),
-        typical=text,
+        samples=_draw_tokens(specs, config, task) if text and example is None else draw_samples(specs, example),
+        typical=is_telling(specs, example),
         fields=task.outputs,
         limits={"sequence": limit} if text and limit else None,
     )
@@ -78,7 +80,7 @@ _SAVE = "Save it again with model.save_pretrained(directory), with a version of 
 
 
 def find_length(config: dict[str, Any]) -> int | None:
-    """The longest sequence that the model has positions for, where it says so; RoBERTa's first two are for padding."""
+    """The longest sequence that the model has positions for, where it says so."""
     for key in ("max_position_embeddings", "n_positions", "max_seq_len"):
         if isinstance(config.get(key), int) and config[key] > 0:
             return int(config[key])

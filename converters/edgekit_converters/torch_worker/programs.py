@@ -11,13 +11,15 @@ from torch.utils import _pytree as pytree
 from edgekit.errors import InputError
 from edgekit.tensors import TensorSpec
 from edgekit_converters.torch_exporting import ExportRequest
-from edgekit_converters.torch_worker.factories import read_example
+from edgekit_converters.torch_worker.examples import match_example
 from edgekit_converters.torch_worker.models import TorchModel
-from edgekit_converters.torch_worker.sampling import draw_samples
+from edgekit_converters.torch_worker.sampling import draw_samples, is_telling
 
 _BATCH, _SEQUENCE = "batch", "sequence"
 _EXPORT = "Export it again with torch.export.save, this version of torch, and the model in eval mode."
 _MAX_SIZE = 1 << 40
+#: Operators that work otherwise in training, and which of their arguments says so (native_functions.yaml).
+_TRAINING = {"batch_norm": 5, "dropout": 2, "alpha_dropout": 2, "feature_dropout": 2}
 
 
 def load_program(request: ExportRequest) -> TorchModel:
@@ -30,13 +32,13 @@ def load_program(request: ExportRequest) -> TorchModel:
     _check_mode(program, request.subject)
     tensors, fill = _find_inputs(program, request.subject)
     specs, limits = _describe(program, tensors)
-    example = None if request.example is None else _match_example(request, specs)
+    example = match_example(request, specs)
     return TorchModel(
         module=program.module(),
         inputs=specs,
         call=_bind(program, fill),
         samples=draw_samples(specs, example),
-        typical=example is not None or any(not spec.dtype.startswith("float") or set(map(type, spec.shape[1:])) - {int} for spec in specs),
+        typical=is_telling(specs, example),
         limits=limits,
     )
 
@@ -52,11 +54,14 @@ def _read(request: ExportRequest) -> Any:
 def _check_mode(program: Any, subject: str) -> None:
     changed = list(program.graph_signature.buffers_to_mutate.values())
     if changed:
-        problem = f"it changes its own state when it is run ({changed[0]}), as batch norms do in training"
-        raise InputError(subject, problem, "Call model.eval() before torch.export.export.")
+        raise InputError(subject, f"it changes its own state when it is run ({changed[0]})", "Export a model that keeps no state between calls.")
     for node in program.graph.nodes:
-        if "dropout" in str(node.target) and True in node.args:
-            raise InputError(subject, "it drops activations at random, as in training", "Call model.eval() before torch.export.export.")
+        name = getattr(getattr(node.target, "overloadpacket", None), "__name__", "")
+        train = _TRAINING.get(name)
+        # A batch norm without running statistics always takes those of its input.
+        if train is not None and node.args[train] is True and not (name == "batch_norm" and node.args[3] is None):
+            problem = f"its {node.name} works as in training, so that its answers depend on chance or on the batch"
+            raise InputError(subject, problem, "Call model.eval() before torch.export.export.")
 
 
 def _find_inputs(program: Any, subject: str) -> tuple[list[Any], list[Any]]:
@@ -112,13 +117,3 @@ def _name(symbol: str, axis: int, tensor: str, names: dict[str, str]) -> str:
         wishes = [_BATCH] if axis == 0 else [_SEQUENCE] if axis == 1 else []
         names[symbol] = next(name for name in (*wishes, f"{tensor}_{axis}") if name not in names.values())
     return names[symbol]
-
-
-def _match_example(request: ExportRequest, specs: Sequence[TensorSpec]) -> dict[str, Any]:
-    example = read_example(request)
-    for spec in specs:
-        array = example.get(spec.name)
-        if array is None or array.dtype.name != spec.dtype or not spec.accepts((*array.shape,)):
-            found = f"it has {', '.join(example)}" if array is None else f"its array is {array.dtype}{list(array.shape)}"
-            raise InputError(request.example or "", f"{found}, and the program takes {spec}", "Give an array for each input, by its name.")
-    return example
