@@ -63,6 +63,9 @@ def _check_members(archive: zipfile.ZipFile, path: Path) -> None:
     outside = [name for name in names if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts or "\\" in name]
     if outside:
         raise InputError(path, f"its member {outside[0]!r} leads out of the archive", _DAMAGED)
+    odd = [member.filename for member in members if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)]
+    if odd:
+        raise InputError(path, f"its member {odd[0]!r} is compressed in a way that Keras never uses", _DAMAGED)
     total, limit = sum(member.file_size for member in members), min(MAX_WEIGHTS, _FREE + _MAX_RATIO * path.stat().st_size)
     if total > limit or archive.getinfo(_CONFIG).file_size > _MAX_CONFIG:
         raise InputError(path, f"it would unpack to {total >> 20} MiB, and at most {limit >> 20} MiB are expected of its size", _DAMAGED)

@@ -58,7 +58,7 @@ def check_saved_model(directory: Path) -> None:
         raise InputError(directory, "it has no signature, so nobody can tell what it takes", _REMEDY)
     for name, operator in outline.nodes:
         if reaches_out(operator) and not is_checkpoint(operator):
-            raise InputError(directory, f"its node {name!r} is a {operator}, which reaches beyond the graph", _ARITHMETIC)
+            raise InputError(directory, f"its node {name!r} is a {operator}, which does more than compute with its inputs", _ARITHMETIC)
     if outline.has_resources:
         raise InputError(directory, "it has lookup tables or other resources, for which ONNX and tf2onnx have nothing", _ARITHMETIC)
     if not outline.has_objects:

@@ -7,7 +7,7 @@ from pathlib import Path
 from edgekit.conversion import SourceModel, SourceOptions
 from edgekit_converters.saved_model_files import FILE, check_saved_model
 from edgekit_converters.tensorflow_export import Program, export_program
-from edgekit_converters.tensorflow_operators import FORBIDDEN
+from edgekit_converters.tensorflow_operators import CHANGING, FORBIDDEN
 
 _AGAIN = "Save it again with the signature 'serving_default': tf.saved_model.save(model, directory, signatures=function)."
 
@@ -32,5 +32,5 @@ class SavedModelSource:
         directory = path.parent if path.is_file() else path
         check_saved_model(directory)
         files = tuple(sorted(file for file in directory.rglob("*") if file.is_file()))
-        details = {"kind": self.format, "forbidden": FORBIDDEN}
+        details = {"kind": self.format, "forbidden": f"{FORBIDDEN}|{CHANGING}"}
         return export_program(Program(self.format, directory, files, details), workspace, options, _AGAIN)

@@ -13,6 +13,8 @@ FORBIDDEN = (
 )
 #: Operators of a checkpoint, which every SavedModel has, in functions that nothing here calls.
 CHECKPOINT = r"Save.*|Restore.*|MergeV2Checkpoints|ShardedFilename.*"
+#: Operators that change a variable, so that one call leaves something to the next. Loading a model uses them too.
+CHANGING = r"Assign.*|Resource(Scatter|Apply|Sparse|StridedSliceAssign).*"
 
 
 def reaches_out(name: str) -> bool:

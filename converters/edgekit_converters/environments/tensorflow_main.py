@@ -324,7 +324,7 @@ def _find_signature(signatures: dict[str, Any]) -> Any:
 def _check_graph(graph: Any, forbidden: re.Pattern[str]) -> None:
     for node in (*graph.node, *(node for function in graph.library.function for node in function.node_def)):
         if forbidden.fullmatch(node.op):
-            raise RefusedError(f"its node {node.name!r} is a {node.op}, which reaches beyond the graph")
+            raise RefusedError(f"its node {node.name!r} is a {node.op}, which does more than compute with its inputs")
 
 
 def convert_tflite(request: Request) -> dict[str, Any]:
