@@ -6,7 +6,7 @@ export EDGEKIT_ENVIRONMENTS ?= $(CURDIR)/$(VENV)/environments
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_NO_INPUT := 1
 
-.PHONY: help demo test test-all lint bench report clean
+.PHONY: help demo test test-all lint bench matrix report clean
 
 help: ## Show what can be made.
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -17,8 +17,8 @@ demo: $(VENV)/demo.stamp ## A trained model becomes a fleet that refuses to get 
 test: $(VENV)/test.stamp lint ## Check style, types and imports, and run the tests.
 	$(BIN)/python -m pytest -m "not heavy" $(ARGS)
 
-test-all: test ## The long journeys, and the tests again on the oldest and newest Python, with the older TFLite runtime, and with PyTorch.
-	$(BIN)/python -m pytest tests/journeys -m "heavy and not tflite_runtime"
+test-all: test ## The long journeys and the managed environments, and the tests again on the oldest and newest Python, with the older TFLite runtime, and with PyTorch.
+	$(BIN)/python -m pytest -m "heavy and not tflite_runtime and not torch"
 	$(BIN)/python tests/elsewhere.py --python 3.10 --extras agent,onnx,litert,openvino,fleet,test -- tests/sdk tests/agent -m "not heavy and not workstation"
 	$(BIN)/python tests/elsewhere.py --python 3.13 --extras agent,onnx,litert,openvino,fleet,test -- tests/sdk tests/agent -m "not heavy and not workstation"
 	$(BIN)/python tests/elsewhere.py --python 3.11 --extras agent,tflite-runtime,test -- tests/sdk/runtimes -m tflite_runtime
@@ -32,6 +32,10 @@ lint: $(VENV)/test.stamp
 
 bench: $(VENV)/test.stamp ## Measure the start of the command line against bare click.
 	$(BIN)/python benchmarks/cli_start.py
+
+matrix: $(VENV)/test.stamp ## Make docs/conversion-matrix.md from real runs: an hour; what was measured is kept in .matrix/.
+	$(BIN)/pip install --quiet --editable '.[torch]'
+	$(BIN)/python benchmarks/conversion_matrix
 
 clean: ## Remove everything that was made.
 	rm -rf $(VENV) .demo .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
