@@ -1,7 +1,9 @@
 """Small ONNX models, made where they are needed, and variants of them run as a device runs them."""
 
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -16,7 +18,7 @@ from edgekit.errors import DeviceError, TransferError
 from edgekit.precisions import find_precision
 from edgekit.runtimes.registry import find_runtime
 from edgekit.runtimes.sessions import open_session
-from edgekit_converters.environments import ONNX2TF
+from edgekit_converters.environments import ONNX2TF, TENSORFLOW
 from edgekit_converters.onnx_source import OnnxSource
 
 ROOT = Path(__file__).parents[2]
@@ -182,3 +184,40 @@ def onnx2tf() -> None:
         ensure_environment(ONNX2TF)
     except (DeviceError, TransferError) as error:
         pytest.skip(str(error))
+
+
+@pytest.fixture
+def change(tmp_path: Path) -> Callable[[Path, Callable[[Any], None]], Path]:
+    """A TFLite file with something changed in its tree of objects."""
+
+    def change_file(path: Path, edit: Callable[[Any], None]) -> Path:
+        from ai_edge_litert.tools import flatbuffer_utils
+
+        model = flatbuffer_utils.read_model(str(path))
+        edit(model)
+        changed = tmp_path / "changed.tflite"
+        changed.write_bytes(bytes(flatbuffer_utils.convert_object_to_bytearray(model)))
+        return changed
+
+    return change_file
+
+
+@pytest.fixture(scope="session")
+def tensorflow() -> Path:
+    """The Python of the environment of TensorFlow, made if it is not here."""
+    obstacle = find_obstacle(TENSORFLOW)
+    if obstacle is not None:
+        pytest.skip(obstacle)
+    try:
+        return ensure_environment(TENSORFLOW)
+    except (DeviceError, TransferError) as error:
+        pytest.skip(str(error))
+
+
+@pytest.fixture(scope="session")
+def tensorflow_models(tensorflow: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory with small Keras models and SavedModels, made by TensorFlow here."""
+    directory = tmp_path_factory.mktemp("tensorflow")
+    script = Path(__file__).with_name("data") / "make_tensorflow_models.py"
+    subprocess.run([tensorflow, "-I", script, directory], check=True, capture_output=True, timeout=300)
+    return directory

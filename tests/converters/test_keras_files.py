@@ -124,7 +124,7 @@ def test_compressions_that_need_much_memory_are_refused(tmp_path) -> None:
     with zipfile.ZipFile(path, "w", zipfile.ZIP_LZMA) as archive:
         archive.writestr("config.json", b"{}")
         archive.writestr("model.weights.h5", b"")
-    with pytest.raises(InputError, match="'config.json' is compressed"):
+    with pytest.raises(InputError, match=r"'config\.json' is compressed"):
         read_config(path)
 
 
