@@ -23,7 +23,7 @@ STATES: tuple[State, ...] = ("native", "fallback", "refused", "unknown")
 #: The element type of an operator between quantising and dequantising ones.
 INT8 = "int8"
 #: What is said of a runtime of which there is no table for its version or an older one.
-UNPROBED = "no version of it up to this one was probed"
+UNPROBED = "no version of it up to this one was probed with such operators"
 
 
 class Form(Record, frozen=True, kw_only=True):

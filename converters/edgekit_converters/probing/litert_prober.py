@@ -57,8 +57,8 @@ class LiteRTProber:
         made = self._make(job, is_quantised=case.form.is_quantised)
         if "error" in made:
             return Judgement(state="refused", reason=made["error"])
-        # A scalar comes back from onnx2tf as a tensor of one; the bindings of the TFLite target see to the shape.
-        observation = run_job(self._child, job | {"model": made["tflite"]}, case, same_shape=False)
+        # onnx2tf puts channels last and makes scalars tensors of one; the TFLite target's bindings turn them back.
+        observation = run_job(self._child, job | {"model": made["tflite"]}, case, any_layout=True)
         return judge(case, observation, _judge_int8(observation) if case.form.is_quantised else _judge_plain(observation))
 
     def _make(self, job: dict[str, Any], *, is_quantised: bool) -> dict[str, Any]:

@@ -12,11 +12,11 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from edgekit.environments import ensure_environment
+from edgekit.operator_support import Form
 from edgekit_converters.environments import ONNX2TF
 from edgekit_converters.probing.bench import make_child, write_trial
 from edgekit_converters.probing.cases import Case
@@ -24,7 +24,8 @@ from edgekit_converters.probing.child import Child
 from edgekit_converters.probing.reading import list_uses
 from edgekit_converters.probing.trials import Trial
 
-#: The most files of one form.
+#: The most models of one form of ONNX that are taken apart, and the most files of one form of TFLite.
+MOST_MODELS = 2
 MOST_CASES = 4
 #: Integers may come out a step off: XNNPACK rounds in another place than the built-in kernels.
 _INTEGER_ATOL = 2.0
@@ -45,16 +46,24 @@ class TFLiteCase(Trial):
 
 def collect_tflite_cases(cases: Iterable[Case]) -> list[TFLiteCase]:
     """The forms of TFLite operators in the files that *cases* become; those between Q and DQ are quantised as TFLite is."""
-    found: Counter[Any] = Counter()
+    found: Counter[Form] = Counter()
     chosen = []
     with _Workshop() as workshop:
-        # Versions of ONNX make no difference here: of each operator the newest is enough.
-        for case in (one for one in cases if not (one.floating or one).is_restated):
+        for case in _choose(cases):
             for part in workshop.take_apart(case):
                 found[part.form] += 1
                 if found[part.form] <= MOST_CASES:
                     chosen.append(part)
     return chosen
+
+
+def _choose(cases: Iterable[Case]) -> Iterator[Case]:
+    """A few of *cases* of each form. Versions of ONNX make no difference to TFLite: of each operator the newest is enough."""
+    chosen: Counter[Form] = Counter()
+    for case in cases:
+        chosen[case.form] += 1
+        if chosen[case.form] <= MOST_MODELS and not (case.floating or case).is_restated and case.form.constants != "first":
+            yield case
 
 
 class _Workshop:

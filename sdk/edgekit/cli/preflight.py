@@ -49,8 +49,8 @@ def _check(found: "Preflight", runtimes: tuple[str, ...]) -> None:
     asked = [report for report in refusing if report.runtime in runtimes]
     if asked or not found.holding:
         told = "; ".join(f"{report.name} refuses {_name_refused(report)}" for report in asked or refusing) or "no runtime is known for it"
-        where = found.target or "any runtime here"
-        raise ConversionError(found.path, f"it cannot run as asked ({where}): {told}", "Replace these operators, or choose another format with --to.")
+        where = ", ".join(runtimes) or found.target or "any runtime"
+        raise ConversionError(found.path, f"it cannot run in {where}: {told}", "Replace what is refused, or choose another runtime or target.")
 
 
 def _name_refused(report: "RuntimeReport") -> str:
