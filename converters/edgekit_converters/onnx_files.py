@@ -28,6 +28,11 @@ MIN_OPSET = 11
 #: Domains whose operators ONNX Runtime has.
 DOMAINS = ("", "ai.onnx", "ai.onnx.ml", "com.microsoft")
 
+#: Weights of at most so many elements may be sizes or axes, which decide about shapes.
+_SMALL_WEIGHT = 1 << 10
+#: What shape inference adds to in a graph: shapes are noted in the bodies of operators, too.
+_INFERRED = ("node", "output", "value_info")
+
 _DAMAGED = "Fetch it or export it again."
 # A sparse tensor of a few bytes may stand for terabytes, and no format on a device has them.
 _DENSE = "Export the model with dense weights."
@@ -177,22 +182,51 @@ def _check_tensor(tensor: TensorProto, path: Path) -> None:
 
 
 def infer_shapes(model: ModelProto, path: Path) -> ModelProto:
-    """*model* with every shape that onnx can work out; InputError where it is not valid, or a tensor is absurdly large."""
+    """*model* itself, with every shape that onnx can work out; InputError where it is not valid, or a tensor is absurdly large."""
     import onnx
 
+    outline = _outline(model)
     try:
-        if not all(value.type.tensor_type.HasField("shape") for value in model.graph.output):
+        if not all(value.type.tensor_type.HasField("shape") for value in outline.graph.output):
             # The checker wants a shape for each output, which some exporters leave to be worked out.
-            model = onnx.shape_inference.infer_shapes(model)
-        onnx.checker.check_model(model)
-        inferred: ModelProto = onnx.shape_inference.infer_shapes(model, check_type=True, strict_mode=True, data_prop=True)
+            outline = onnx.shape_inference.infer_shapes(outline)
+        onnx.checker.check_model(outline)
+        inferred: ModelProto = onnx.shape_inference.infer_shapes(outline, check_type=True, strict_mode=True, data_prop=True)
     except MemoryError:
         raise
     except Exception as error:
         # The checker's ValidationError and the inference's InferenceError have no common root, and either may raise others.
         raise InputError(path, f"it is not valid ONNX: {_summarize(error)}", _DAMAGED) from error
     _check_sizes(inferred, path)
-    return inferred
+    for name in _INFERRED:
+        model.graph.ClearField(name)
+        getattr(model.graph, name).extend(getattr(inferred.graph, name))
+    return model
+
+
+def _outline(model: ModelProto) -> ModelProto:
+    """*model* with its large weights as inputs: what they are says all about shapes, and onnx copies a model many times."""
+    from onnx import helper
+
+    outline = type(model)()
+    for message, copied, left_out in ((model, outline, "graph"), (model.graph, outline.graph, "initializer")):
+        for field, value in message.ListFields():
+            if field.name != left_out:
+                _copy_field(copied, field.name, value)
+    known = {value.name for value in model.graph.input}
+    for tensor in model.graph.initializer:
+        if math.prod(tensor.dims) <= _SMALL_WEIGHT:
+            outline.graph.initializer.append(tensor)
+        elif tensor.name not in known:
+            outline.graph.input.append(helper.make_tensor_value_info(tensor.name, tensor.data_type, tensor.dims))
+    return outline
+
+
+def _copy_field(message: Any, name: str, value: Any) -> None:
+    if isinstance(value, int | float | str | bytes):
+        setattr(message, name, value)
+    else:
+        getattr(message, name).MergeFrom(value)
 
 
 def _check_sizes(model: ModelProto, path: Path) -> None:

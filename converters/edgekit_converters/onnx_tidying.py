@@ -43,7 +43,8 @@ def read_hub(request: HubRequest, announce: Callable[[int], None]) -> HubReport:
     """
     path = Path(request.path)
     work = _Work(_settle_inputs(read_model(path, announce), path), path)
-    work.run(NameDimensions(), *_border_passes(work.model, request))
+    work.run(NameDimensions())
+    work.run(*_border_passes(work.model, request))
     work.model = infer_shapes(work.model, path)
     work.fold()
     work.run(PoolGlobally(), FoldBatchNorms(), DropUnused(), NameDimensions(), StripMetadata())
@@ -93,9 +94,8 @@ def _settle_inputs(model: ModelProto, path: Path) -> ModelProto:
 
 
 def _border_passes(model: ModelProto, request: HubRequest) -> Iterable[Pass]:
-    """What makes the inputs of *model* as *request* wants them; InputError where it cannot be."""
-    named = NameDimensions().run(model).model
-    inputs, subject = describe_inputs(named, Path(request.subject)), request.subject
+    """What makes the inputs of *model*, whose sizes have names, as *request* wants them; InputError where it cannot be."""
+    inputs, subject = describe_inputs(model, Path(request.subject)), request.subject
     check_dtypes(request.dtypes, inputs, subject)
     yield FixShapes(find_sizes(request.shapes, inputs, subject), others_may_vary=True)
     # The Transpose stands before the Cast, where the numbers are small.

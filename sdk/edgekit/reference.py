@@ -164,7 +164,7 @@ def _find_pool(model: SourceModel, calibration: Calibration | None, evaluation: 
 def _make_golden(model: SourceModel, session: IsolatedSession, seed: int) -> GoldenSamples:
     """Golden samples of made-up inputs in the first unit to which the model gives different answers."""
     for gain in GAINS:
-        pool = synthesize_inputs(model.inputs, _synthetic_count(model), np.random.default_rng(seed), gain)
+        pool = synthesize_inputs(model.inputs, count_synthetic(model), np.random.default_rng(seed), gain)
         golden = record_golden(session, pool, seed)
         if golden.is_telling:
             break
@@ -180,7 +180,7 @@ def record_golden(session: IsolatedSession, pool: Arrays, seed: int) -> GoldenSa
     return GoldenSamples(_take(few, chosen), _take(answers, chosen))
 
 
-def _synthetic_count(model: SourceModel) -> int:
+def count_synthetic(model: SourceModel) -> int:
     """How many samples to make up: fewer where they, or the answers to them, are large, and never too few to be golden."""
     each = sum(8 * math.prod(size for size in spec.shape[1:] if isinstance(size, int)) for spec in (*model.inputs, *model.outputs))
     return max(GOLDEN_SAMPLES // 2, min(POOL // 2, POOL_BYTES // max(each, 1)))

@@ -238,8 +238,7 @@ def test_many_more_damaged_files_go_through_every_native_reader(tmp_path) -> Non
         Slim().run(onnx.load(hub))
         try:
             openvino.convert_model(hub)
-        except RuntimeError as error:
-            # What OpenVINO cannot express it says; only death would be wrong.
+        except Exception as error:  # noqa: BLE001 - what OpenVINO cannot express it says with many classes; only death is wrong
             assert str(error)
 
     @settings(max_examples=5000, deadline=None, database=None, suppress_health_check=CHECKS)

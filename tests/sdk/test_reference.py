@@ -11,7 +11,7 @@ from onnx import TensorProto, helper, numpy_helper
 from edgekit.build_request import BuildRequest
 from edgekit.conversion import SourceModel, SourceOptions
 from edgekit.errors import InputError
-from edgekit.reference import check_batch, consult_source, find_source
+from edgekit.reference import check_batch, consult_source, count_synthetic, find_source
 from edgekit.tensors import TensorSpec
 
 
@@ -72,3 +72,41 @@ def test_samples_that_a_source_brings_are_golden(tmp_path: Path, monkeypatch: py
     assert reference.golden_origin == "synthetic"
     assert reference.golden.n >= 32
     assert {row.tobytes() for row in reference.golden.inputs["x"]} <= {row.tobytes() for row in samples["x"]}
+
+
+def _write_model(path: Path, nodes: list[onnx.NodeProto], sizes: list[int | str], weights: dict[str, np.ndarray] | None = None) -> Path:
+    borders = [helper.make_tensor_value_info(name, TensorProto.FLOAT, sizes) for name in ("x", "y")]
+    listed = [numpy_helper.from_array(array, name) for name, array in (weights or {}).items()]
+    graph = helper.make_graph(nodes, "graph", borders[:1], borders[1:], listed)
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
+    return path
+
+
+@pytest.mark.workstation
+def test_large_inputs_are_made_up_in_smaller_numbers(tmp_path: Path) -> None:
+    """Of small inputs hundreds are made up to choose from, and of large ones no more than fit into a bounded memory."""
+    counts = []
+    for side in (4, 1000):
+        model = _write_model(tmp_path / f"{side}.onnx", [helper.make_node("Neg", ["x"], ["y"])], ["n", 3, side, side])
+        source = find_source(model).load(model, tmp_path, SourceOptions())
+        counts.append(count_synthetic(source))
+    assert counts[0] == 512
+    assert 32 <= counts[1] < 64
+
+
+@pytest.mark.workstation
+def test_source_that_does_not_run_is_named_as_it_was_given(tmp_path: Path) -> None:
+    """A model that asks for terabytes once it runs is the caller's fault, and is called by the caller's name for it."""
+    nodes = [
+        helper.make_node("Shape", ["x"], ["shape"]),
+        helper.make_node("Mul", ["shape", "factor"], ["large"]),
+        helper.make_node("ConstantOfShape", ["large"], ["zeros"]),
+        helper.make_node("ReduceSum", ["zeros"], ["sum"], keepdims=0),
+        helper.make_node("Add", ["x", "sum"], ["y"]),
+    ]
+    model = _write_model(tmp_path / "given.onnx", nodes, ["n", 4], {"factor": np.array([1 << 20, 1 << 18])})
+    workspace = tmp_path / "workspace"
+    workspace.mkdir()
+    with pytest.raises(InputError, match="the source model does not run") as refused:
+        consult_source(BuildRequest(model, tmp_path / "bundle"), workspace)
+    assert refused.value.subject == str(model)

@@ -28,6 +28,8 @@ class FoldBatchNorms:
 
     def run(self, model: ModelProto) -> PassResult:
         """*model* with fewer batch norms."""
+        if not any(node.op_type == "BatchNormalization" for node in model.graph.node):
+            return PassResult(model, modified=False)
         folded = type(model)()
         folded.CopyFrom(model)
         modified = _Norms(folded).fold()

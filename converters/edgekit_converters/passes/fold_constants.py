@@ -40,14 +40,17 @@ class FoldConstants:
 
     def run(self, model: ModelProto) -> PassResult:
         """*model* with constants in the place of what computes them. An operator that gives an output of the model stays."""
+        kept, made = _Folder(model).fold()
+        if not made:
+            return PassResult(model, modified=False)
         folded = type(model)()
         folded.CopyFrom(model)
-        modified = _Folder(folded).fold()
-        return PassResult(folded if modified else model, modified=modified)
+        _replace_nodes(folded.graph, kept, made)
+        return PassResult(folded, modified=True)
 
 
 class _Folder:
-    """Goes once through the operators of *model*, which stand in the order in which they run."""
+    """Goes once through the operators of *model*, which stand in the order in which they run, and changes nothing."""
 
     def __init__(self, model: ModelProto) -> None:
         self._model = model
@@ -60,8 +63,8 @@ class _Folder:
         self._decoded: dict[str, Array] = {}
         self._left = _MOST_BYTES
 
-    def fold(self) -> bool:
-        """Fold what can be folded; whether anything could."""
+    def fold(self) -> tuple[list[NodeProto], Arrays]:
+        """The operators that stay, and what the others give."""
         kept: list[NodeProto] = []
         made: dict[str, Array] = {}
         for node in self._model.graph.node:
@@ -71,9 +74,7 @@ class _Folder:
             else:
                 made |= results
                 self._decoded |= results
-        if made:
-            _replace_nodes(self._model.graph, kept, made)
-        return bool(made)
+        return kept, made
 
     def _evaluate(self, node: NodeProto) -> Arrays | None:
         """The results of *node* by name; None where they are not known, or are not to be worked out."""

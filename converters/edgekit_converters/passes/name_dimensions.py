@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from edgekit_converters.passes.base import PassResult
 
 if TYPE_CHECKING:
-    from onnx import ModelProto
+    from onnx import ModelProto, TensorShapeProto
 
 _LONGEST = 64
 
@@ -21,13 +21,17 @@ class NameDimensions:
 
     def run(self, model: ModelProto) -> PassResult:
         """*model* with a name or a size for each axis of its inputs and outputs."""
+        if not any(_is_unnamed(size) for value in (*model.graph.input, *model.graph.output) for size in value.type.tensor_type.shape.dim):
+            return PassResult(model, modified=False)
         named = type(model)()
         named.CopyFrom(model)
-        modified = False
         for kind, values in (("input", named.graph.input), ("output", named.graph.output)):
             for place, value in enumerate(values):
-                for axis, dimension in enumerate(value.type.tensor_type.shape.dim):
-                    if dimension.dim_value <= 0 and not 0 < len(dimension.dim_param) <= _LONGEST:
-                        dimension.dim_param = f"{kind}{place}_dim{axis}"
-                        modified = True
-        return PassResult(named, modified)
+                for axis, size in enumerate(value.type.tensor_type.shape.dim):
+                    if _is_unnamed(size):
+                        size.dim_param = f"{kind}{place}_dim{axis}"
+        return PassResult(named, modified=True)
+
+
+def _is_unnamed(size: TensorShapeProto.Dimension) -> bool:
+    return size.dim_value <= 0 and not 0 < len(size.dim_param) <= _LONGEST

@@ -18,24 +18,34 @@ class StripMetadata:
 
     def run(self, model: ModelProto) -> PassResult:
         """*model* without notes."""
+        if not _has_notes(model):
+            return PassResult(model, modified=False)
         stripped = type(model)()
         stripped.CopyFrom(model)
-        return PassResult(stripped, modified=_strip(stripped))
+        _strip(stripped)
+        return PassResult(stripped, modified=True)
 
 
-def _strip(message: Any) -> bool:
-    """Clear the notes of *message* and of all messages in it; whether there were any.
+def _has_notes(message: Any) -> bool:
+    return any(field.name in NOTES or any(map(_has_notes, _list_inner(field, value))) for field, value in message.ListFields())
+
+
+def _strip(message: Any) -> None:
+    """Clear the notes of *message* and of all messages in it.
 
     Every message of onnx.proto that can be noted upon has the same two fields, so one walk serves them all. Parsing has
     bounded the depth: protobuf reads at most 100 messages inside one another.
     """
-    found = False
     for field, value in message.ListFields():
         if field.name in NOTES:
             message.ClearField(field.name)
-            found = True
-        elif field.message_type is not None:
-            inner = [value] if hasattr(value, "ListFields") else list(value)
-            for one in inner:
-                found = _strip(one) or found
-    return found
+            continue
+        for one in _list_inner(field, value):
+            _strip(one)
+
+
+def _list_inner(field: Any, value: Any) -> list[Any]:
+    """The messages in *value* of *field*."""
+    if field.message_type is None:
+        return []
+    return [value] if hasattr(value, "ListFields") else list(value)
