@@ -100,8 +100,11 @@ def _pictures(name: str, shape: tuple[int, ...], scale: float) -> Callable[[], t
     return read
 
 
-def _build(class_name: str, config_name: str, **changes: Any) -> Callable[[Path], Path]:
-    """A Hugging Face directory of *class_name* with the configuration's own sizes, *changes* apart, and seeded weights."""
+def _build(class_name: str, config_name: str, *, settled: bool = False, **changes: Any) -> Callable[[Path], Path]:
+    """A Hugging Face directory of *class_name* with the configuration's own sizes, *changes* apart, and seeded weights.
+
+    *settled* gives its batch norms statistics of made-up pictures.
+    """
 
     def make(directory: Path) -> Path:
         import torch
@@ -110,24 +113,27 @@ def _build(class_name: str, config_name: str, **changes: Any) -> Callable[[Path]
         torch.manual_seed(SEED)
         config = getattr(transformers, config_name)(**changes)
         model = getattr(transformers, class_name)(config)
-        _settle_batch_norms(model, getattr(config, "image_size", 224))
+        if settled:
+            _settle_batch_norms(model, config.image_size)
         model.eval().save_pretrained(directory, safe_serialization=True)
         return directory
 
     return make
 
 
-def _settle_batch_norms(model: Any, size: int | list[int]) -> None:
-    """Give batch norms the statistics of made-up pictures: with those that they begin with, a deep network answers zero."""
+def _settle_batch_norms(model: Any, size: int) -> None:
+    """Give batch norms the statistics of made-up pictures: with those that it begins with, an EfficientNet answers zero.
+
+    The others are left as they are: normalised anew, a network that was never trained makes much of every little noise.
+    """
     import torch
 
     norms = [module for module in model.modules() if isinstance(module, torch.nn.BatchNorm2d)]
     for norm in norms:
         norm.momentum = None  # the mean over all batches
-    height, width = (size, size) if isinstance(size, int) else size
     with torch.no_grad():
-        for _ in range(2 if norms else 0):
-            model.train()(pixel_values=torch.randn(8, 3, height, width))
+        for _ in range(2):
+            model.train()(pixel_values=torch.randn(8, 3, size, size))
 
 
 def _texts(length: int, vocabulary: int, *names: str) -> Callable[[], tuple[dict[str, Any], None]]:
@@ -175,7 +181,13 @@ ROWS: tuple[Row, ...] = (
     Row(
         "EfficientNet-B0",
         _build(
-            "EfficientNetForImageClassification", "EfficientNetConfig", image_size=224, width_coefficient=1.0, depth_coefficient=1.0, hidden_dim=1280
+            "EfficientNetForImageClassification",
+            "EfficientNetConfig",
+            settled=True,
+            image_size=224,
+            width_coefficient=1.0,
+            depth_coefficient=1.0,
+            hidden_dim=1280,
         ),
         _floats((3, 224, 224)),
     ),
