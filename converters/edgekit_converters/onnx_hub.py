@@ -1,15 +1,9 @@
 """The hub: the ONNX file from which most targets are made, whatever the source was.
 
-The file is read in a process of its own, since it may come from anybody (edgekit_converters.confining). There the passes
-run that keep the answers and the names, in this order, again and again until none of them changes anything:
-
-- constants are folded and branches that are never taken dropped, so that an ``If`` whose condition is constant is gone;
-- batch norms go into the convolution before them;
-- average pooling over the whole picture becomes GlobalAveragePool;
-- what nobody uses is dropped, and so are the notes of the exporter.
-
-What the user asks for comes before: fixed sizes, other dtypes and layouts at the border. Passes of other packages come
-last, in the order of their names, on a file that was checked; what they make is checked again.
+The file is read in a process of its own, since it may come from anybody (edgekit_converters.confining). There it becomes what
+the user asks for at its border, and the passes run that keep its answers and names (edgekit_converters.onnx_tidying). Passes
+of other packages come last and in this process, in the order of their names, on a file that was checked; what they make is
+read as anybody's again.
 """
 
 from __future__ import annotations
