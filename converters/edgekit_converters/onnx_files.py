@@ -197,7 +197,9 @@ def infer_shapes(model: ModelProto, path: Path) -> ModelProto:
     except Exception as error:
         # The checker's ValidationError and the inference's InferenceError have no common root, and either may raise others.
         raise InputError(path, f"it is not valid ONNX: {_summarize(error)}", _DAMAGED) from error
-    _check_sizes(inferred, path)
+    # Weights stand among the inputs in the outline, as they do in old files, and no caller gives them.
+    weights = {tensor.name for tensor in model.graph.initializer}
+    _check_sizes(inferred, {value.name for value in (*model.graph.input, *model.graph.output)} - weights, path)
     for name in _INFERRED:
         model.graph.ClearField(name)
         getattr(model.graph, name).extend(getattr(inferred.graph, name))
@@ -229,8 +231,7 @@ def _copy_field(message: Any, name: str, value: Any) -> None:
         getattr(message, name).MergeFrom(value)
 
 
-def _check_sizes(model: ModelProto, path: Path) -> None:
-    borders = {value.name for value in (*model.graph.input, *model.graph.output)}
+def _check_sizes(model: ModelProto, borders: set[str], path: Path) -> None:
     for graph in list_graphs(model.graph):
         for value in (*graph.input, *graph.output, *graph.value_info):
             elements = count_elements(value)

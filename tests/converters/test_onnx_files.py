@@ -102,6 +102,18 @@ def test_absurd_size_is_refused(shape, make_model, tmp_path) -> None:
         read_model(_write(tmp_path, make_model([helper.make_node("Relu", ["x"], ["y"])], {"x": shape}, {"y": shape})))
 
 
+@pytest.mark.parametrize("listed", [False, True])
+def test_large_weights_are_no_large_inputs(listed, make_model, tmp_path, monkeypatch) -> None:
+    """A table of many words is larger than any input may be, also where an old file lists it among its inputs."""
+    monkeypatch.setattr("edgekit_converters.onnx_files.MAX_BORDER_ELEMENTS", 1 << 10)
+    table = np.zeros((1 << 10, 4), np.float32)
+    model = make_model([helper.make_node("MatMul", ["x", "table"], ["y"])], {"x": ["n", 1 << 10]}, {"y": ["n", 4]}, {"table": table})
+    if listed:
+        model.graph.input.append(helper.make_tensor_value_info("table", TensorProto.FLOAT, table.shape))
+    onnx.save(model, tmp_path / "m.onnx")
+    assert read_model(tmp_path / "m.onnx").graph.initializer[0].name == "table"
+
+
 def test_weights_that_are_not_what_their_shape_says_are_refused(make_conv, tmp_path) -> None:
     """Weights with fewer bytes than their shape needs are refused by name."""
     model = make_conv()
