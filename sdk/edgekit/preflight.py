@@ -147,7 +147,8 @@ def _answer(question: _Question, model: SourceModel, knowledge: OperatorKnowledg
         told = "; ".join(f"{name}: {model.absent.get(name, f'a source in {model.format} has no such form')}" for name in forms)
         return RuntimeReport(runtime=question.runtime, version=question.version, probed=None, dialect=forms[0], state="refused", reason=told)
     table = find_table(tables, question.runtime, dialect, question.version)
-    opset = question.opset if dialect == HUB else None
+    # What is made from the hub has operators of its own, and no opset of ONNX.
+    opset = question.opset if forms[0] == HUB else None
     rows = [_judge(use, table, opset) for use in knowledge.list_uses(model.forms[dialect], dialect)]
     counts = Counter({state: sum(row.count for row in rows if row.judgement.state == state) for state in STATES})
     return RuntimeReport(

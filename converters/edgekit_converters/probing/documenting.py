@@ -19,6 +19,9 @@ for int8. `edgekit preflight MODEL` applies the same tables to a model.
 - **refused**: it does not load or run, or gives wrong answers.
 - **mixed**: it depends on the version, the element type, or on which inputs are constants; `edgekit preflight` tells for a model.
 - **unknown**: not probed. TensorRT was not probed at all.
+- **mostly**: of the probed models with several attributes some fared worse.
+
+Constants: whether *none* of the inputs is a constant of the file, the *first* alone, or the *rest*, all but the first.
 
 Each cell is about float32 (or, where an operator has no float32, its other types) in the newest version that was probed; behind
 the stroke about int8 between Q and DQ.
@@ -67,16 +70,24 @@ def _join_states(findings: Sequence[Finding]) -> str:
 
 
 def _describe_reasons(table: SupportTable) -> str:
-    """What *table*'s runtime says of those operators that it does not run natively in float32: each reason with its operators."""
+    """What *table*'s runtime says of those operators that it refuses in float32: each reason with its operators."""
     by_reason: dict[str, list[str]] = {}
     for name, findings in table.operators.items():
-        told = {one.reason for one in findings if one.state == "refused" and not one.is_quantised and "float32" in one.dtypes}
-        for reason in sorted(told):
-            by_reason.setdefault(reason, []).append(name)
+        floats = [one for one in findings if "float32" in one.dtypes and not one.is_quantised]
+        for one in floats:
+            if one.state == "refused":
+                by_reason.setdefault(one.reason, []).append(_name_form(name, one, floats))
     if not by_reason:
         return ""
     lines = [f"- {', '.join(names)}: {_escape(reason)}" for reason, names in sorted(by_reason.items(), key=lambda item: item[1])]
     return f"### What {table.runtime} {table.version} refuses in float32\n\n" + "\n".join(lines) + "\n\n"
+
+
+def _name_form(name: str, finding: Finding, all_of_it: Sequence[Finding]) -> str:
+    """*name*, with its versions and constants where other forms of the operator run."""
+    if all(one.state == "refused" for one in all_of_it):
+        return name
+    return f"{name} {', '.join(map(str, finding.since))} (constants: {', '.join(finding.constants)})"
 
 
 def _escape(text: str) -> str:
