@@ -2,9 +2,11 @@
 
 tflite-runtime follows a file's offsets without looking where they lead, so a truncated file ends the process with
 SIGSEGV. Each offset that a runtime follows to build its graph is followed here first, within bounds, as the verifier of
-FlatBuffers does ("FlatBuffers internals": tables, vtables, vectors, strings). Tensors' data are not read.
+FlatBuffers does ("FlatBuffers internals": tables, vtables, vectors, strings). Tensors' data are not read. Their shapes are,
+since a runtime takes room for every tensor between two operators when it opens a file.
 """
 
+import math
 import mmap
 import struct
 from dataclasses import dataclass, field
@@ -14,6 +16,8 @@ from edgekit.errors import InputError
 
 IDENTIFIER = b"TFL3"
 _REMEDY = "Fetch or make the file again."
+#: The most elements that one tensor may have: 4 GiB of float32.
+MAX_ELEMENTS = 1 << 30
 
 
 @dataclass(frozen=True)
@@ -24,6 +28,11 @@ class _Scalar:
 @dataclass(frozen=True)
 class _Vector:
     width: int
+
+
+@dataclass(frozen=True)
+class _Shape(_Vector):
+    """Sizes as int32."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +52,7 @@ class _String:
 _Kind = _Scalar | _Vector | _Table | _Tables | _String
 
 _BYTE, _INT, _LONG = _Scalar(1), _Scalar(4), _Scalar(8)
-_BYTES, _INTS, _LONGS = _Vector(1), _Vector(4), _Vector(8)
+_BYTES, _INTS, _LONGS, _SHAPE = _Vector(1), _Vector(4), _Vector(8), _Shape(4)
 #: A table of which only the outline is known here: an operator's options, or a member of another union.
 _ANY = _Table("")
 
@@ -55,7 +64,7 @@ _FIELDS: dict[str, tuple[_Kind, ...]] = {
                                _Tables("SignatureDef")),
     "OperatorCode":           (_BYTE, _String(), _INT, _INT),
     "SubGraph":               (_Tables("Tensor"), _INTS, _INTS, _Tables("Operator"), _String()),
-    "Tensor":                 (_INTS, _BYTE, _INT, _String(), _Table("QuantizationParameters"), _BYTE, _Table("SparsityParameters"), _INTS, _BYTE,
+    "Tensor":                 (_SHAPE, _BYTE, _INT, _String(), _Table("QuantizationParameters"), _BYTE, _Table("SparsityParameters"), _INTS, _BYTE,
                                _Tables("VariantSubType")),
     "QuantizationParameters": (_INTS, _INTS, _INTS, _LONGS, _BYTE, _ANY, _INT),
     "SparsityParameters":     (_INTS, _INTS, _Tables("DimensionMetadata")),
@@ -68,6 +77,10 @@ _FIELDS: dict[str, tuple[_Kind, ...]] = {
     "TensorMap":              (_String(), _INT),
 }
 # fmt: on
+
+
+class _TooLargeError(Exception):
+    """A tensor has more elements than any device holds."""
 
 
 class _BrokenError(Exception):
@@ -84,6 +97,8 @@ def check_tflite(path: Path) -> None:
                 _Walk(data).check_root("Model")
     except OSError as error:
         raise InputError(path, f"it cannot be read: {error.strerror}", "Check the path.") from error
+    except _TooLargeError as error:
+        raise InputError(path, f"{error}, and the limit is {MAX_ELEMENTS}", "Give a smaller model.") from error
     except (_BrokenError, struct.error) as error:
         raise InputError(path, f"it is not a whole TFLite model: {error}", _REMEDY) from error
 
@@ -129,6 +144,8 @@ class _Walk:
             self._check_table(target, kind.name)
         elif isinstance(kind, _Tables):
             self._check_tables(target, kind.name)
+        elif isinstance(kind, _Shape):
+            self._check_shape(target)
         elif isinstance(kind, _Vector):
             self._check_vector(target, kind.width)
         else:
@@ -143,6 +160,12 @@ class _Walk:
         self._check_inside(end, 1)
         if self.data[end] != 0:
             raise _BrokenError(f"the text at byte {at} has no end")
+
+    def _check_shape(self, at: int) -> None:
+        count = self._check_vector(at, 4)
+        elements = math.prod(struct.unpack_from(f"<{count}i", self.data, at + 4))
+        if elements > MAX_ELEMENTS:
+            raise _TooLargeError(f"one of its tensors has {elements} elements")
 
     def _check_vector(self, at: int, width: int) -> int:
         """The number of the elements, once all of them are inside the file."""

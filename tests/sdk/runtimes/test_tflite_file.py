@@ -60,3 +60,18 @@ def test_the_part_that_is_missing_is_told(tmp_path):
     path.write_bytes((DATA / "affine.tflite").read_bytes()[:300])
     with pytest.raises(InputError, match=r"not a whole TFLite model.*there are 300"):
         check_tflite(path)
+
+
+def test_a_tensor_that_no_device_holds_is_refused(tmp_path):
+    """A runtime would take the room for every tensor when it opens the file: one of 2^32 elements is told by their number."""
+    given = (DATA / "affine.tflite").read_bytes()
+    path = tmp_path / "large.tflite"
+    told = set()
+    for at in range(0, len(given) - 12, 4):
+        if int.from_bytes(given[at : at + 4], "little") == 2:  # a vector of two, which a shape may be
+            path.write_bytes(given[: at + 4] + (1 << 16).to_bytes(4, "little") * 2 + given[at + 12 :])
+            try:
+                check_tflite(path)
+            except InputError as error:
+                told.add(error.problem)
+    assert "one of its tensors has 4294967296 elements, and the limit is 1073741824" in told
