@@ -17,6 +17,7 @@ from edgekit_converters.tensorflow_operators import is_checkpoint, reaches_out
 
 FILE = "saved_model.pb"
 _MAX_BYTES = (2 << 30) - 1
+_OLD = "If you trust whoever made it, give the file that this writes: python -m tf2onnx.convert --saved-model DIR --opset 17 --output model.onnx."
 _REMEDY = "Fetch or save it again: tf.saved_model.save(model, directory)."
 _ARITHMETIC = "Save a function that takes and gives tensors, and does the rest outside of it."
 
@@ -63,7 +64,7 @@ def check_saved_model(directory: Path) -> None:
         raise InputError(directory, "it has lookup tables or other resources, for which ONNX and tf2onnx have nothing", _ARITHMETIC)
     if not outline.has_objects:
         # TensorFlow would run the graph's own operators to restore and initialise it.
-        raise InputError(directory, "it was saved by TensorFlow 1, whose loader runs what is in the file", _REMEDY)
+        raise InputError(directory, "it was saved by TensorFlow 1, whose loader runs what is in the file", _OLD)
 
 
 def read_outline(directory: Path) -> Outline:
