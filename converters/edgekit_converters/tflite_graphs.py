@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,10 +22,35 @@ class Operator:
 
 @dataclass(frozen=True)
 class Graph:
-    """A file's main graph: its operators in order, and the names of its outputs."""
+    """A file's main graph: its operators in the order in which they run, and the names of its inputs and outputs."""
 
     operators: tuple[Operator, ...]
+    inputs: tuple[str, ...]
     outputs: tuple[str, ...]
+
+    def walk_back(self, starts: Iterable[str], through: Container[str]) -> set[str]:
+        """The tensors that *starts* come from, themselves included, as far as the operators that make them are among *through*."""
+        makers = {name: one for one in self.operators for name in one.outputs}
+        reached: set[str] = set()
+        waiting = list(starts)
+        while waiting:
+            maker = makers.get(waiting.pop())
+            if maker is not None and maker.kind in through and reached.isdisjoint(maker.outputs):
+                reached.update(maker.outputs)
+                waiting.extend(maker.inputs)
+        return reached
+
+    def walk_on(self, starts: Iterable[str], through: Container[str]) -> set[str]:
+        """The tensors that *starts* lead to, as far as the operators that take them are among *through*."""
+        reached = set(starts)
+        for one in self.operators:
+            if one.kind in through and not reached.isdisjoint(one.inputs):
+                reached.update(one.outputs)
+        return reached - set(starts)
+
+    def list_makers(self, tensors: Container[str]) -> list[Operator]:
+        """The operators, in order, that make at least one of *tensors*."""
+        return [one for one in self.operators if any(name in tensors for name in one.outputs)]
 
 
 def normalise(path: Path) -> bytes:
@@ -67,7 +92,7 @@ def read_graph(data: bytes) -> Graph:
         Operator(kinds[one.opcodeIndex], tuple(names[i] for i in _some(one.inputs) if i >= 0), tuple(names[i] for i in _some(one.outputs)))
         for one in _some(main.operators)
     ]
-    return Graph(tuple(operators), tuple(names[i] for i in main.outputs))
+    return Graph(tuple(operators), tuple(names[i] for i in main.inputs), tuple(names[i] for i in main.outputs))
 
 
 def count_types(data: bytes, *types: str) -> int:

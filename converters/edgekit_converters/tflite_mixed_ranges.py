@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 from edgekit_converters.mixed_ranges import Range, is_mixed
 from edgekit_converters.tflite_graphs import Graph, Operator
@@ -28,32 +28,7 @@ def find_mixed_operators(graph: Graph, ranges: Mapping[str, Range]) -> list[Oper
     They are those that join tensors of very different *ranges* on the way to an output, what moves their numbers on, and
     the light ones that lead to them: boxes are computed from tensors whose own ranges are narrow.
     """
-    final = _walk_back(graph, graph.outputs, _MOVING)
+    final = graph.walk_back(graph.outputs, _MOVING)
     joints = [one for one in graph.operators if one.kind in _JOINING and one.outputs[0] in final]
-    mixed = [one for one in joints if is_mixed(ranges[name] for name in one.inputs if name in ranges)]
-    starts = [one.outputs[0] for one in mixed]
-    tail = _walk_back(graph, starts, _LIGHT) | _walk_on(graph, starts)
-    return [one for one in graph.operators if not tail.isdisjoint(one.outputs)]
-
-
-def _walk_back(graph: Graph, starts: Iterable[str], through: tuple[str, ...]) -> set[str]:
-    """The tensors that *starts* come from, themselves included, as far as the operators that make them are among *through*."""
-    makers = {name: one for one in graph.operators for name in one.outputs}
-    reached: set[str] = set()
-    waiting = list(starts)
-    while waiting:
-        maker = makers.get(waiting.pop())
-        if maker is not None and maker.kind in through and reached.isdisjoint(maker.outputs):
-            reached.update(maker.outputs)
-            waiting.extend(maker.inputs)
-    return reached
-
-
-def _walk_on(graph: Graph, starts: Iterable[str]) -> set[str]:
-    """The tensors that *starts* lead to, as far as they are only moved."""
-    reached = set(starts)
-    for one in graph.operators:
-        # Operators stand in the order in which they run.
-        if one.kind in _MOVING and not reached.isdisjoint(one.inputs):
-            reached.update(one.outputs)
-    return reached - set(starts)
+    starts = [one.outputs[0] for one in joints if is_mixed(ranges[name] for name in one.inputs if name in ranges)]
+    return graph.list_makers(graph.walk_back(starts, _LIGHT) | graph.walk_on(starts, _MOVING))

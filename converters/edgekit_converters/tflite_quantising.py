@@ -20,6 +20,7 @@ from edgekit_converters.mixed_ranges import Range
 from edgekit_converters.tflite_bindings import Bindings, BoundFile
 from edgekit_converters.tflite_graphs import SIGNATURE, Operator, count_types, normalise, read_graph
 from edgekit_converters.tflite_mixed_ranges import find_mixed_operators
+from edgekit_converters.tflite_quotients import find_quotients
 
 #: The types that a variant's tensors have by the schema's names, by its number format.
 _TYPES = {"fp16": "FLOAT16", "int8": "INT8", "int4": "INT4"}
@@ -99,10 +100,11 @@ def _plan_static(data: bytes, inputs: Bindings, source: SourceModel, calibration
     manager = recipe_manager.RecipeManager()
     manager.add_static_config(".*", qtyping.TFLOperationName.ALL_SUPPORTED, activation_num_bits=8, weight_num_bits=8)
     statistics = _calibrate(data, manager, inputs, source, calibration)
-    mixed = find_mixed_operators(read_graph(data), _list_ranges(statistics))
+    graph = read_graph(data)
+    mixed = find_mixed_operators(graph, _list_ranges(statistics))
     if mixed and integer_borders:
         raise _refuse_mixed(mixed)
-    _leave_float(manager, mixed, borders=not integer_borders)
+    _leave_float(manager, [*mixed, *find_quotients(graph)], borders=not integer_borders)
     return _Plan(manager, statistics)
 
 

@@ -58,7 +58,7 @@ def test_graph_names_operators_and_tensors(make_model, read, make_variant) -> No
 
     source = read(make_model([helper.make_node("Relu", ["x"], ["y"])], {"x": ["batch", 4]}, {"y": ["batch", 4]}))
     artifact, directory = make_variant(TFLiteTarget(), source)
-    assert read_graph((directory / artifact.files[0].path).read_bytes()) == Graph((Operator("RELU", ("x",), ("y",)),), ("y",))
+    assert read_graph((directory / artifact.files[0].path).read_bytes()) == Graph((Operator("RELU", ("x",), ("y",)),), ("x",), ("y",))
 
 
 def test_sizes_are_fixed(older) -> None:

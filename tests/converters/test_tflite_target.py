@@ -350,6 +350,21 @@ def test_scores_of_a_detector_survive_int8(make_model, read, make_variant, answe
     assert np.abs(wanted[:, :4] - found[:, :4]).mean() < 0.02 * 640
 
 
+def test_norm_with_a_small_deviation_is_not_divided_by_zero(make_model, read, make_variant, answer) -> None:
+    """Rows whose deviation is a thousandth of the largest one are normalised in int8 as in float."""
+    nodes = [
+        helper.make_node("Gemm", ["x", "w"], ["hidden"]),
+        helper.make_node("LayerNormalization", ["hidden", "one"], ["normal"]),
+        helper.make_node("Gemm", ["normal", "v"], ["y"]),
+    ]
+    weights = {"w": _floats(6, 8), "one": np.ones(8, np.float32), "v": _floats(8, 3)}
+    source = read(make_model(nodes, {"x": ["batch", 6]}, {"y": ["batch", 3]}, weights))
+    inputs = {"x": _floats(40, 6) * np.repeat(np.array([1, 0.001], np.float32), 20)[:, None]}
+    artifact, directory = make_variant(TFLiteTarget(), source, "int8", Calibration(inputs))
+    wanted, found = answer(source, inputs)["y"], answer(source, inputs, artifact, directory)["y"]
+    assert np.abs(wanted - found)[:20].max() < 0.1 * np.ptp(wanted)
+
+
 def test_detector_with_integer_borders_is_refused(make_model, read, tmp_path) -> None:
     """Where the output itself must be int8 the two would share a scale after all: that is refused, and says what to do."""
     source = read(_make_detector(make_model))
