@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 
     from edgekit_converters.passes.base import Pass
 
-#: The oldest IR version in which weights need not be listed among the inputs, and the newest that ONNX Runtime 1.17 reads.
+#: The oldest IR version in which weights need not be listed among the inputs, and the newest that is needed here, which
+#: brought int4. Targets write an older one where their runtimes want it.
 _OLDEST_IR, _NEWEST_IR = 4, 10
 #: A branch inside of a branch is opened in the next round, and what it held is folded in the one after.
 _MOST_ROUNDS = 64
