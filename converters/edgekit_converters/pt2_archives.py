@@ -41,8 +41,8 @@ def is_exported_program(path: Path) -> bool:
     try:
         with zipfile.ZipFile(path) as archive:
             return any(_within(name).startswith(_MODELS) and name.endswith(".json") for name in archive.namelist())
-    except (zipfile.BadZipFile, OSError, ValueError):
-        return False
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
+        return False  # a damaged archive is not known for one
 
 
 def write_clean_archive(path: Path, clean: Path) -> None:
@@ -54,8 +54,10 @@ def write_clean_archive(path: Path, clean: Path) -> None:
     try:
         with zipfile.ZipFile(path) as archive:
             _Cleaner(path, archive).write(clean)
-    except (zipfile.BadZipFile, OSError, KeyError, TypeError, AttributeError, ValueError, EOFError, RecursionError) as error:
-        # A damaged archive raises any of these, zlib's and JSON's errors (both ValueError) among them.
+    except InputError:
+        raise
+    except Exception as error:
+        # A damaged archive raises BadZipFile, zlib.error, NotImplementedError, KeyError and more, which have no common root.
         raise InputError(path, f"it is no whole exported program: {type(error).__name__}: {error}", _DAMAGED) from error
 
 

@@ -2,6 +2,7 @@
 
 import json
 import pickle
+import random
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -138,3 +139,23 @@ def test_programs_are_told_from_other_archives(write, tmp_path) -> None:
     assert is_exported_program(write(make_members()))
     assert not is_exported_program(write({"data.pkl": b"\x80\x02."}))
     assert not is_exported_program(tmp_path)
+
+
+def test_damaged_bytes_are_read_or_refused(write, tmp_path) -> None:
+    """With any few bytes changed a program is either read or refused; nothing else happens."""
+    path = write(make_members())
+    data = path.read_bytes()
+    outcomes = set()
+    for seed in range(300):
+        chance = random.Random(seed)
+        damaged = bytearray(data)
+        for _ in range(chance.randint(1, 4)):
+            damaged[chance.randrange(len(damaged))] = chance.randrange(256)
+        path.write_bytes(damaged)
+        is_exported_program(path)
+        try:
+            write_clean_archive(path, tmp_path / "clean.pt2")
+            outcomes.add("read")
+        except InputError:
+            outcomes.add("refused")
+    assert outcomes == {"read", "refused"}

@@ -39,7 +39,13 @@ def answer(request: ExportRequest) -> ExportReply:
     except EdgekitError as error:
         return ExportReply(refused=Refused.of(error))
     except MemoryError:
-        return ExportReply(refused=Refused.of(InputError(request.subject, "this machine has too little memory for it", "Give a smaller model.")))
+        return _refuse(request, "this machine has too little memory for it", "Give a smaller model.")
+    except Exception as error:  # noqa: BLE001 - every failure goes to the caller, who tells it
+        return _refuse(request, f"its export failed: {type(error).__name__}: {error}", "Export it to ONNX yourself, and give that file.")
+
+
+def _refuse(request: ExportRequest, problem: str, remedy: str) -> ExportReply:
+    return ExportReply(refused=Refused.of(InputError(request.subject, problem, remedy)))
 
 
 def confine(request: ExportRequest) -> None:

@@ -34,7 +34,7 @@ _BATCH_REMEDY = "Let each output have the samples along its first axis, or fix t
 _REMEDY = "Export it to ONNX yourself, and give that file."
 #: What attention becomes in a graph, and what stands around its softmax where it is written out.
 _ATTENTION = "scaled_dot_product_attention"
-_PRODUCTS = ("matmul", "bmm", "einsum")
+_PRODUCTS, _STEPS = ("matmul", "bmm", "einsum"), 3
 
 Shapes = list[dict[int, Any]]
 
@@ -188,11 +188,18 @@ def _write_onnx(program: Any, model: TorchModel, outputs: list[str], shapes: Sha
 
 def _attends(program: Any) -> bool:
     """Whether the program has attention in it: by its own operator, or as a softmax that goes into a product of matrices."""
-    targets = {str(node.target) for node in program.graph.nodes}
-    if any(_ATTENTION in target for target in targets):
-        return True
-    softmaxes = [node for node in program.graph.nodes if "softmax" in str(node.target)]
-    return any(product in str(user.target) for node in softmaxes for user in node.users for product in _PRODUCTS)
+    nodes = list(program.graph.nodes)
+    return any(_ATTENTION in str(node.target) or ("softmax" in str(node.target) and _feeds_product(node)) for node in nodes)
+
+
+def _feeds_product(node: Any) -> bool:
+    """Whether *node* goes into a product of matrices, at most a few reshapes and dropouts later."""
+    reached = {node}
+    for _ in range(_STEPS):
+        reached = {user for one in reached for user in one.users}
+        if any(product in str(user.target) for user in reached for product in _PRODUCTS):
+            return True
+    return False
 
 
 def _find_stem(request: ExportRequest) -> str:

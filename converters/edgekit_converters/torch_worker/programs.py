@@ -6,12 +6,14 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
+from torch.export.pt2_archive._package import load_pt2
 from torch.utils import _pytree as pytree
 
 from edgekit.errors import InputError
 from edgekit.tensors import TensorSpec
 from edgekit_converters.torch_exporting import ExportRequest
 from edgekit_converters.torch_worker.examples import match_example
+from edgekit_converters.torch_worker.failures import tell_failure
 from edgekit_converters.torch_worker.models import TorchModel
 from edgekit_converters.torch_worker.sampling import draw_samples, is_telling
 
@@ -45,10 +47,11 @@ def load_program(request: ExportRequest) -> TorchModel:
 
 def _read(request: ExportRequest) -> Any:
     try:
-        return torch.export.load(request.source)
+        # What torch.export.load does, without its second attempt at a file as an older version wrote it, which hides the reason.
+        return load_pt2(request.source).exported_programs["model"]
     except Exception as error:
         # The reader raises whatever a field of another kind makes of it.
-        raise InputError(request.subject, f"torch.export cannot load it: {type(error).__name__}: {str(error)[:300]}", _EXPORT) from error
+        raise InputError(request.subject, f"torch.export cannot load it: {tell_failure(error)}", _EXPORT) from error
 
 
 def _check_mode(program: Any, subject: str) -> None:

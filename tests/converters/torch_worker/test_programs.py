@@ -1,5 +1,7 @@
 """Exported programs: their inputs as they were exported, and what cannot be served of them."""
 
+import json
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +19,28 @@ def load(tmp_path: Path, torch):
     """A module as it is read back, once it was exported with arguments and the sizes of them that may vary."""
     from edgekit_converters.torch_worker.programs import load_program
 
-    def load_module(module: Any, *args: Any, dynamic_shapes: Any = None, **kwargs: Any) -> Any:
+    def load_module(module: Any, *args: Any, dynamic_shapes: Any = None, damage: Any = None, **kwargs: Any) -> Any:
         program = torch.export.export(module, args, kwargs, dynamic_shapes=dynamic_shapes)
         torch.export.save(program, tmp_path / "given.pt2")
+        if damage is not None:
+            change_members(tmp_path / "given.pt2", damage)
         write_clean_archive(tmp_path / "given.pt2", tmp_path / "clean.pt2")
         request = ExportRequest(kind="program", subject="given.pt2", source=str(tmp_path / "clean.pt2"), directory=str(tmp_path))
         return load_program(request)
 
     return load_module
+
+
+def change_members(path: Path, damage: Any) -> None:
+    """Run *damage* on the graph and the weights, by name, of the program at *path*."""
+    with zipfile.ZipFile(path) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    graph = json.loads(members["given/models/model.json"])
+    damage(graph, members)
+    members["given/models/model.json"] = json.dumps(graph).encode()
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, data in members.items():
+            archive.writestr(name, data)
 
 
 def make_module(torch: Any, forward: Any, **members: Any) -> Any:
@@ -97,3 +113,18 @@ def test_outputs_of_transformers_keep_their_names(load, torch) -> None:
     module = make_module(torch, lambda self, x: outputs.ImageClassifierOutput(logits=x + 1))
     model = load(module, torch.ones(2, 3), dynamic_shapes={"x": {0: torch.export.Dim.DYNAMIC}})
     assert list(ask(model, torch)) == ["logits"]
+
+
+@pytest.mark.parametrize(
+    ("damage", "told"),
+    [
+        (lambda graph, members: members.update({"given/data/weights/weight_0": bytes(4)}), "out of bounds for storage"),
+        (lambda graph, members: graph["graph_module"]["graph"]["nodes"].clear(), "KeyError"),
+        (lambda graph, members: graph["schema_version"].update(major=99), "schema version"),
+    ],
+)
+def test_damaged_programs_are_told_by_what_torch_finds(damage, told, load, torch) -> None:
+    """Weights that are cut off, calls that are gone, and a newer file's version are told in torch's words."""
+    module = make_module(torch, lambda self, x: x + self.table, table=torch.nn.Parameter(torch.ones(3)))
+    with pytest.raises(InputError, match=rf"given\.pt2: torch\.export cannot load it: .*{told}"):
+        load(module, torch.ones(2, 3), damage=damage)
