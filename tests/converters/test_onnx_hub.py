@@ -1,6 +1,5 @@
 """The hub of a source: sound, in the user's shapes, and never at the price of the process that asked."""
 
-import subprocess
 import sys
 from pathlib import Path
 
@@ -230,12 +229,3 @@ def test_without_onnx_it_says_how_to_get_it(make_conv, hub_of, monkeypatch) -> N
     monkeypatch.setattr("edgekit_converters.packages.find_package_version", lambda _: None)
     with pytest.raises(DeviceError, match=r"onnx is not installed here.*edgekit\[convert\]"):
         hub_of(make_conv())
-
-
-def test_worker_says_nothing_but_its_answer() -> None:
-    """What is no request ends the worker with a reason on stderr and nothing on stdout."""
-    command = [sys.executable, "-m", "edgekit_converters.onnx_hub_worker", str(1 << 30), "10"]
-    done = subprocess.run(command, input=b"{}", capture_output=True, check=False)
-    assert done.returncode != 0
-    assert done.stdout == b""
-    assert b"hub request" in done.stderr
