@@ -19,8 +19,10 @@ if TYPE_CHECKING:
 #: What an answer may be off, in steps of the output's scale: one for rounding, and one for an intermediate result's.
 _STEPS = 2.5
 _LEVELS = 255
-#: Weights and activations are quantised; what comes third is a bias or a parameter.
+#: Activations and weights are quantised to bytes; what comes third is a bias, in 32 bits on the scale of their products.
 _QUANTISED_INPUTS = 2
+#: What ONNX calls it, in Conv and the normalisations, and in Gemm.
+_BIASES = ("B", "C", "bias")
 
 
 def quantise_cases(cases: Iterable[Case]) -> Iterator[Case]:
@@ -87,13 +89,22 @@ def _split_weight(values: Array) -> tuple[Array, np.float32]:
 def _surround(graph: GraphProto, case: Case) -> None:
     """Put Q and DQ before the operator's first inputs and behind its outputs; the names at the border stay."""
     node = graph.node[0]
-    weights = {tensor.name: tensor for tensor in graph.initializer}
+    weights = {tensor.name for tensor in graph.initializer if tensor.data_type == tensor.FLOAT}
     before: list[NodeProto] = []
+    scale = np.float32(1)
     for index, name in enumerate(list(node.input)[:_QUANTISED_INPUTS]):
-        if name in weights and weights[name].data_type == weights[name].FLOAT:
-            node.input[index] = _quantise_weight(graph, name, before)
+        if name in weights:
+            scale *= _quantise_weight(graph, name, before)
         elif name in case.inputs and case.inputs[name].dtype == np.float32:
-            node.input[index] = _round_trip(graph, name, f"{name}_rounded", case.inputs[name], before)
+            scale *= _find_parameters(case.inputs[name])[0]
+            _round_trip(graph, name, f"{name}_rounded", case.inputs[name], before)
+        else:
+            continue
+        node.input[index] = f"{name}_rounded"
+    bias = _find_bias(node)
+    if bias is not None and bias in weights:
+        _quantise_weight(graph, bias, before, scale)
+        node.input[_QUANTISED_INPUTS] = f"{bias}_rounded"
     after: list[NodeProto] = []
     for index, name in enumerate(list(node.output)):
         if name:
@@ -104,27 +115,36 @@ def _surround(graph: GraphProto, case: Case) -> None:
     graph.node.extend(nodes)
 
 
-def _round_trip(graph: GraphProto, source: str, result: str, values: Array, nodes: list[NodeProto]) -> str:
-    """Add to *nodes* what quantises *source*, which has *values*, to uint8 and back to *result*; its name."""
+def _find_bias(node: NodeProto) -> str | None:
+    """The third input of *node* where ONNX calls it a bias; None where it has none there."""
+    from onnx import defs
+
+    formals = defs.get_schema(node.op_type).inputs
+    has_bias = len(node.input) > _QUANTISED_INPUTS and formals[min(_QUANTISED_INPUTS, len(formals) - 1)].name in _BIASES
+    return str(node.input[_QUANTISED_INPUTS]) if has_bias else None
+
+
+def _round_trip(graph: GraphProto, source: str, result: str, values: Array, nodes: list[NodeProto]) -> None:
+    """Add to *nodes* what quantises *source*, which has *values*, to uint8 and back to *result*."""
     from onnx import helper
 
     scale, zero = _find_parameters(values)
     parameters = _add_parameters(graph, source, {"scale": scale, "zero": zero})
     nodes.append(helper.make_node("QuantizeLinear", [source, *parameters], [f"{source}_quantised"]))
     nodes.append(helper.make_node("DequantizeLinear", [f"{source}_quantised", *parameters], [result]))
-    return result
 
 
-def _quantise_weight(graph: GraphProto, name: str, nodes: list[NodeProto]) -> str:
-    """Replace the weight *name* by its int8 values, and add to *nodes* what dequantises them; the name of the result."""
+def _quantise_weight(graph: GraphProto, name: str, nodes: list[NodeProto], scale: np.float32 | None = None) -> np.float32:
+    """Replace the weight *name* by its int8 values, or by int32 ones on *scale*, and add to *nodes* what dequantises them; the scale."""
     from onnx import helper, numpy_helper
 
     tensor = next(one for one in graph.initializer if one.name == name)
-    weights, scale = _split_weight(numpy_helper.to_array(tensor))
+    values = numpy_helper.to_array(tensor)
+    weights, own = _split_weight(values) if scale is None else (np.round(values / scale).astype(np.int32), scale)
     graph.initializer.remove(tensor)
-    names = _add_parameters(graph, name, {"int8": weights, "scale": scale, "zero": np.int8(0)})
+    names = _add_parameters(graph, name, {weights.dtype.name: weights, "scale": own, "zero": weights.dtype.type(0)})
     nodes.append(helper.make_node("DequantizeLinear", names, [f"{name}_rounded"]))
-    return f"{name}_rounded"
+    return own
 
 
 def _add_parameters(graph: GraphProto, prefix: str, values: Mapping[str, Array | np.generic]) -> list[str]:

@@ -13,6 +13,14 @@ def test_q_and_dq_stand_round_the_operator(find_case) -> None:
     onnx.checker.check_model(case.model, full_check=True)
 
 
+def test_a_bias_is_in_32_bits(find_case) -> None:
+    """On the product of the other scales, as quantisers write it: ONNX Runtime multiplies in integers then, and only then."""
+    case = find_case("Gemm", dtype="int8", constants="rest", is_quantised=True)
+    values = {one.name: onnx.numpy_helper.to_array(one) for one in case.model.graph.initializer}
+    assert values["c_int32"].dtype == np.int32
+    np.testing.assert_allclose(values["c_scale"], values["a_scale"] * values["b_scale"], rtol=1e-6)
+
+
 def test_answers_are_the_floats_but_for_rounding(find_case) -> None:
     """What is right lies within a few steps of the float case's answers, and on the output's scale."""
     case = find_case("Add", dtype="int8", is_quantised=True)
