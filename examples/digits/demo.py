@@ -28,6 +28,8 @@ HERE = Path(os.path.relpath(Path(__file__).parent))
 PLACE = Path(".demo")
 LOGS = PLACE / "logs"
 RATE = 40
+#: The largest time that the API takes, in milliseconds.
+EVER = 1 << 53
 #: A trial that suits a story: it has seen enough after a second and 60 requests.
 TRIAL = ("--min-requests", "60", "--min-s", "1", "--max-s", "20")
 PHASES = ("--phases", "1,100%")
@@ -73,7 +75,6 @@ class Scene:
     fleet: Child
     devices: list[Device]
     agents: list[Child]
-    began_ms: int
 
 
 def main() -> None:
@@ -88,7 +89,7 @@ def main() -> None:
         client, fleet, running = start_fleet(stage)
         devices, agents = start_agents(stage, running)
         with client:
-            scene = Scene(client, fleet, devices, agents, time.time_ns() // 1_000_000)
+            scene = Scene(client, fleet, devices, agents)
             join_fleet(scene)
             addresses = {device.id: ("127.0.0.1", device.port) for device in devices}
             with loading(addresses, RATE) as load:
@@ -237,10 +238,18 @@ def find_releases(scene: Scene) -> dict[str, str | None]:
     return {one.device.id: next((model.release for model in one.status.models), None) for one in summaries if one.status is not None}
 
 
-def sum_telemetry(scene: Scene) -> Counter[str]:
-    """What the server has of the whole story, in one step that is as long as an hour."""
-    steps = scene.client.list_telemetry(since=scene.began_ms, until=scene.began_ms + 3_600_000, step=3_600_000)
+def sum_telemetry(scene: Scene, device: str = "") -> Counter[str]:
+    """What the server has of the whole story, or of one device in it: all that there is, in one step."""
+    steps = scene.client.list_telemetry(device=device, since=0, until=EVER, step=EVER)
     return Counter({name: sum(getattr(step, name) for step in steps) for name in ("requests", "failed", "rescued", "refused")})
+
+
+def describe_missing(scene: Scene, load: Load) -> str:
+    """What telemetry knows of each device, beside what the load has sent, and the books of its records."""
+    known = {name: sum_telemetry(scene, name)["requests"] for name in load.tallies}
+    books = [f"{one.device}: {one.made} records made, {one.stored} stored, {one.lost} lost" for one in scene.client.audit()]
+    counts = [f"{name}: {known[name]} of {tally.sent} requests are told" for name, tally in load.tallies.items()]
+    return "\n  ".join(["telemetry does not know of every request", *counts, *books])
 
 
 def finish(scene: Scene, load: Load, start: float) -> None:
@@ -248,7 +257,8 @@ def finish(scene: Scene, load: Load, start: float) -> None:
     tell("6. The figures")
     tallies = load.tallies.values()
     sent, right = sum(tally.sent for tally in tallies), sum(tally.right for tally in tallies)
-    wait_until(lambda: sum_telemetry(scene)["requests"] >= sent, 20, f"telemetry knows of {sum_telemetry(scene)['requests']} requests, not {sent}")
+    # Longer than an agent waits for the server's answer before it sends once more.
+    wait_until(lambda: sum_telemetry(scene)["requests"] >= sent, 60, lambda: describe_missing(scene, load))
     told = sum_telemetry(scene)
     audit = json.loads(run("edgekit", "fleet", "audit", "--wait", "20", "--json", quiet=True))
     versions = Counter(find_releases(scene).values())
