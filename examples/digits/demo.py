@@ -28,6 +28,9 @@ HERE = Path(os.path.relpath(Path(__file__).parent))
 PLACE = Path(".demo")
 LOGS = PLACE / "logs"
 RATE = 40
+#: How long to wait for what should take a second: a disk that is still busy with an installation holds everybody up, and an agent
+#: sends again what was not answered in half a minute.
+PATIENCE_S = 120
 #: The largest time that the API takes, in milliseconds.
 EVER = 1 << 53
 #: A trial that suits a story: it has seen enough after a second and 60 requests.
@@ -163,7 +166,7 @@ def find_free_ports(count: int) -> list[int]:
 
 
 def join_fleet(scene: Scene) -> None:
-    wait_until(lambda: len(find_known(scene)) == len(scene.devices), 30, "not every device became known")
+    wait_until(lambda: len(find_known(scene)) == len(scene.devices), PATIENCE_S, "not every device became known")
     # Nobody asks them anything yet, so this trial needs no requests: the golden samples decide.
     run("edgekit", "rollout", "start", "digits@1.0.0", "--phases", "100%", "--min-requests", "0", "--min-s", "0", "--yes", "--watch")
     run("edgekit", "device", "list")
@@ -175,9 +178,9 @@ def find_known(scene: Scene) -> list[str]:
 
 def watch_telemetry(scene: Scene, load: Load) -> None:
     tell(f"4. Each is asked for real digits, {RATE} a second, and every answer is held against the digit's label.")
-    if not load.wait_for(4 * RATE, 30):
+    if not load.wait_for(4 * RATE, PATIENCE_S):
         raise Stopped("; ".join(f"{name}: {describe(tally)}" for name, tally in load.tallies.items()))
-    wait_until(lambda: len(scene.client.read_activity().models) == len(scene.devices), 20, "telemetry does not arrive")
+    wait_until(lambda: len(scene.client.read_activity().models) == len(scene.devices), PATIENCE_S, "telemetry does not arrive")
     show_activity(scene.client.read_activity())
     for name, tally in load.tallies.items():
         print(f"  asked     {name:9} {describe(tally)}")
@@ -226,7 +229,7 @@ def roll_out(version: str, fails: int = 0) -> None:
 def check_serving(scene: Scene, load: Load, version: str) -> None:
     """Stopped unless every device ends up serving *version*, and no request has failed."""
     wanted = f"digits@{version}"
-    wait_until(lambda: set(find_releases(scene).values()) == {wanted}, 30, f"not every device serves {wanted}")
+    wait_until(lambda: set(find_releases(scene).values()) == {wanted}, PATIENCE_S, f"not every device serves {wanted}")
     failed = sum(tally.failed for tally in load.tallies.values())
     if failed:
         raise Stopped("; ".join(f"{name}: {describe(tally)}" for name, tally in load.tallies.items()))
@@ -257,10 +260,9 @@ def finish(scene: Scene, load: Load, start: float) -> None:
     tell("6. The figures")
     tallies = load.tallies.values()
     sent, right = sum(tally.sent for tally in tallies), sum(tally.right for tally in tallies)
-    # Longer than an agent waits for the server's answer before it sends once more.
-    wait_until(lambda: sum_telemetry(scene)["requests"] >= sent, 60, lambda: describe_missing(scene, load))
+    wait_until(lambda: sum_telemetry(scene)["requests"] >= sent, PATIENCE_S, lambda: describe_missing(scene, load))
     told = sum_telemetry(scene)
-    audit = json.loads(run("edgekit", "fleet", "audit", "--wait", "20", "--json", quiet=True))
+    audit = json.loads(run("edgekit", "fleet", "audit", "--wait", str(PATIENCE_S), "--json", quiet=True))
     versions = Counter(find_releases(scene).values())
     failed = sum(tally.failed for tally in tallies)
     print(f"  requests served      {sent}, {right / sent:.1%} of them with the right digit")

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any
 
-READY_S, STOP_S = 60, 20
+READY_S, STOP_S = 120, 20
 #: So much of each process's log is shown when the story cannot go on.
 LOG_LINES = 20
 KEPT = "kept.json"
