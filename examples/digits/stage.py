@@ -13,7 +13,9 @@ from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any
 
-READY_S, STOP_S = 60, 20
+READY_S, STOP_S = 120, 20
+#: So much of each process's log is shown when the story cannot go on.
+LOG_LINES = 20
 KEPT = "kept.json"
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -23,6 +25,10 @@ class Stopped(SystemExit):
 
     def __init__(self, problem: str) -> None:
         super().__init__(f"the demo stops here: {problem}")
+
+
+class Interrupted(Stopped):
+    """Somebody wants the story to end here."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +62,14 @@ class Stage:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         for child in reversed(self.children):
             _end(child.process)
+        if isinstance(error, Stopped) and not isinstance(error, Interrupted):
+            self._show_logs()
+
+    def _show_logs(self) -> None:
+        """The last that each process said to people, for whoever looks for what went wrong."""
+        for child in self.children:
+            lines = child.log.read_text(errors="replace").splitlines()
+            print("\n".join([f"\n-- the end of {child.log}", *lines[-LOG_LINES:]]), file=sys.stderr, flush=True)
 
     def start(self, name: str, *words: str | Path) -> Child:
         """Start a command of edgekit in the background, and wait for the line of JSON with which it says that it is up."""
@@ -111,7 +125,7 @@ def _leave(number: int, _: FrameType | None) -> None:
     # What ends the children is not to be interrupted.
     for other in SIGNALS:
         signal.signal(other, signal.SIG_IGN)
-    raise Stopped(f"signal {signal.Signals(number).name} came")
+    raise Interrupted(f"signal {signal.Signals(number).name} came")
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
@@ -144,10 +158,10 @@ def run(*words: str | Path, fails: int = 0, quiet: bool = False) -> str:
     return done.stdout or ""
 
 
-def wait_until(is_true: Callable[[], Any], timeout_s: float, problem: str) -> None:
-    """Ask until *is_true*; Stopped with *problem* after *timeout_s* seconds."""
+def wait_until(is_true: Callable[[], Any], timeout_s: float, problem: str | Callable[[], str]) -> None:
+    """Ask until *is_true*; Stopped with *problem*, or what it says by then, after *timeout_s* seconds."""
     deadline = time.monotonic() + timeout_s
     while not is_true():
         if time.monotonic() > deadline:
-            raise Stopped(problem)
+            raise Stopped(problem() if callable(problem) else problem)
         time.sleep(0.05)

@@ -75,6 +75,19 @@ def test_a_failure_ends_the_children_too(tmp_path, story):
     assert not is_alive(child)
 
 
+def test_a_wait_in_vain_tells_how_things_are_by_then_and_shows_the_logs(tmp_path):
+    """What is missing is told as it is when the wait is over, not when it began, beside the last that each process said."""
+    story = """
+    import time
+    began = time.monotonic()
+    wait_until(lambda: (Path(stage.place) / 'sleeper.log').write_text('out of paper') and False, 0.3, lambda: f'{time.monotonic() - began > 0.3}')
+    """
+    with play(story, tmp_path) as process:
+        _, said = process.communicate(timeout=DEADLINE_S)
+    assert "the demo stops here: True" in said
+    assert "sleeper.log\nout of paper\n" in said
+
+
 def test_what_a_command_says_is_shown_as_it_comes(tmp_path):
     """Its line is there while it still runs: a rollout is watched live, and a refusal comes after what led to it."""
     story = "run('python', '-c', 'import time; print(5 * 5, flush=True); time.sleep(60)')"
