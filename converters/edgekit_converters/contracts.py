@@ -65,6 +65,7 @@ def check_target(converter: TargetConverter, source: SourceModel, calibration: C
     obstacle = converter.find_obstacle()
     _demand(obstacle is None, f"it cannot be made here: {obstacle}")
     _demand(set(converter.precisions) <= set(PRECISIONS), f"{converter.precisions} are not all among {tuple(PRECISIONS)}")
+    _demand(not set(converter.refusals) & set(converter.precisions), f"it makes what it says that it does not: {tuple(converter.refusals)}")
     _demand(set(converter.suggest_precisions(source)) <= set(converter.precisions), "it suggests precisions that it does not make")
     _demand(all(converter.list_tools().values()), "a tool has no version")
     made: dict[str, Artifact] = {}

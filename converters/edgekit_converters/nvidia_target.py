@@ -6,6 +6,7 @@ TensorRT's rules (edgekit_converters.nvidia_lint).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -49,6 +50,7 @@ class NvidiaTarget:
 
     format = "onnx"
     precisions: tuple[str, ...] = ("fp32", "fp16", "bf16", "int8")
+    refusals: Mapping[str, str] = {}
 
     def find_obstacle(self) -> str | None:
         """Which packages are missing; None where all are here."""

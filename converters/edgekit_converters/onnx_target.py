@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -36,6 +37,7 @@ class OnnxTarget:
 
     format = "onnx"
     precisions: tuple[str, ...] = ("fp32", "fp16", "bf16", "int8", "int8-dynamic", "int8-weights", "int4-weights")
+    refusals: Mapping[str, str] = {}
 
     def find_obstacle(self) -> str | None:
         """Which packages are missing; None where all are here."""

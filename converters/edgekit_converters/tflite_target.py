@@ -6,7 +6,7 @@ import itertools
 import logging
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from edgekit.artifacts import Artifact
@@ -35,6 +35,7 @@ class TFLiteTarget:
 
     format = "tflite"
     precisions: tuple[str, ...] = ("fp32", "fp16", "int8", "int8-dynamic", "int8-weights", "int4-weights")
+    refusals: Mapping[str, str] = {}
 
     def __init__(self) -> None:
         # What became of each source's float file, by the source's directory: every precision stands on the same one.

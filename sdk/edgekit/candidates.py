@@ -171,8 +171,9 @@ class Workbench:
     def _find_reason(self, converter: TargetConverter, precision: Precision) -> str | None:
         model = self._reference.model
         if precision.name not in converter.precisions:
-            told: str | None = getattr(converter, "refusals", {}).get(precision.name)
-            return told or f"{converter.format} is made in {', '.join(converter.precisions)}, not in {precision.name}."
+            return (
+                converter.refusals.get(precision.name) or f"{converter.format} is made in {', '.join(converter.precisions)}, not in {precision.name}."
+            )
         if model.precision != "fp32":
             told = f"the source model came in {model.precision} and is kept as it is: converting its numbers again would only lose accuracy"
             return None if precision.name in self._find_kept(converter) else f"{told}. Give the float model that it was made from."

@@ -131,11 +131,12 @@ class SourceLoader(Protocol):
 class TargetConverter(Protocol):
     """Makes artifacts of one format. *precisions* names all that it can make, by the names of edgekit.precisions.
 
-    A converter may have *refusals* too: for a precision that it does not make, a sentence that says why.
+    *refusals* has for a precision that it does not make a sentence that says why, where more can be said than that it does not.
     """
 
     format: str
     precisions: tuple[str, ...]
+    refusals: Mapping[str, str]
 
     def find_obstacle(self) -> str | None:
         """Why this format cannot be made on this machine, as a sentence with what to do; None where it can."""

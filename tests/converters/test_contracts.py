@@ -120,6 +120,16 @@ def test_broken_target_is_caught(path, workspace) -> None:
         check_target(Liar(), OnnxSource().load(path, workspace, SourceOptions()))
 
 
+def test_target_that_refuses_what_it_makes_is_caught(path, workspace) -> None:
+    """A target with a reason against a precision that it names among its own is caught."""
+
+    class Torn(OnnxTarget):
+        refusals = {"fp16": "It is too short."}
+
+    with pytest.raises(AssertionError, match=r"says that it does not: \('fp16',\)"):
+        check_target(Torn(), OnnxSource().load(path, workspace, SourceOptions()))
+
+
 def _spoil_weights(model: onnx.ModelProto) -> PassResult:
     other = onnx.ModelProto()
     other.CopyFrom(model)

@@ -56,6 +56,17 @@ def test_a_target_decides_what_is_made(tmp_path: Path, tiny: TargetProfile) -> N
 
 
 @pytest.mark.workstation
+@pytest.mark.parametrize(
+    ("format", "told"), [("openvino", "In OpenVINO bf16 is a hint to the runtime"), ("tflite", "tflite is made in fp32, fp16, ")]
+)
+def test_a_precision_that_a_target_does_not_make_has_a_reason(tmp_path: Path, format: str, told: str) -> None:
+    """Where a target says why it does not make a precision its words are told, and else which precisions it makes."""
+    request = BuildRequest(source=DIGITS / "digits.onnx", destination=tmp_path / "bundle", formats=(format,), precisions=("bf16",))
+    with pytest.raises(ConversionError, match=f"{format}-bf16: {told}"):
+        build_bundle(request, quiet)
+
+
+@pytest.mark.workstation
 def test_what_a_user_asks_for_overrules_the_target(tmp_path: Path, tiny: TargetProfile) -> None:
     """A precision asked for is made whatever the target gains by it, and an unknown target is refused before any work."""
     data = {"calibration": DIGITS / "calibration.npz", "precisions": ("int8",)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,7 @@ class PlainTarget:
 
     format = "onnx"
     precisions: tuple[str, ...] = ("fp32",)
+    refusals: Mapping[str, str] = {}
 
     def find_obstacle(self) -> str | None:
         """None: it needs nothing but this package."""
