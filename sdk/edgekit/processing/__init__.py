@@ -1,0 +1,1 @@
+"""Carries out the processing contract (edgekit.contract), with the same code wherever a model runs."""
