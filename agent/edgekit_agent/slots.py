@@ -213,7 +213,7 @@ class SlotStore:
 
 
 def _files_of(manifest: Manifest, variants: Iterable[str]) -> list[FileEntry]:
-    return [manifest.golden, *(entry for variant in variants for entry in manifest.find_variant(variant).files)]
+    return [*manifest.shared_files, *(entry for variant in variants for entry in manifest.find_variant(variant).files)]
 
 
 def _keep_only(directory: Path, names: set[str]) -> None:

@@ -55,7 +55,7 @@ def open_bundle(root: Path, variants: tuple[str, ...] | None = None, digest: str
         raise DigestMismatch(root / MANIFEST, digest, found)
     manifest = decode_manifest(data, str(root / MANIFEST))
     chosen = manifest.variants if variants is None else tuple(map(manifest.find_variant, variants))
-    for entry in (manifest.golden, *(entry for variant in chosen for entry in variant.files)):
+    for entry in (*manifest.shared_files, *(entry for variant in chosen for entry in variant.files)):
         check_file(root / entry.path, entry)
     return VerifiedBundle(root, manifest, found, chosen)
 

@@ -16,7 +16,8 @@ from edgekit.errors import ConversionError, DeviceError, InputError, ParityError
 from edgekit.gate import find_drop_fault, find_parity_fault, refuse_all
 from edgekit.manifest import Metric, Skipped, Variant
 from edgekit.measuring import IsolatedSession
-from edgekit.metrics import find_metric
+from edgekit.metrics.base import Answers
+from edgekit.metrics.registry import find_metric
 from edgekit.parity import answer_samples, check_power, derive_tolerance, measure_parity
 from edgekit.plugins import TARGETS, find_plugins, load_plugin
 from edgekit.precisions import PRECISIONS, Precision, find_precision, order_precisions
@@ -240,8 +241,9 @@ class Workbench:
         if reference.evaluation is None or reference.metric is None or reference.source_value is None:
             return None
         answers = answer_samples(session, reference.evaluation.inputs, variant_id)
-        value = find_metric(reference.metric)(answers, reference.evaluation.labels)
-        return Metric(name=reference.metric, value=value, n=len(reference.evaluation.labels), source_value=reference.source_value)
+        metric, labels = find_metric(reference.metric), reference.evaluation.labels
+        value = metric.measure(Answers(answers), labels)
+        return Metric(name=metric.name, value=value, n=len(labels), source_value=reference.source_value, better=metric.better)
 
 
 def choose_paying(paying: Sequence[str], worth: Sequence[str]) -> Sequence[str]:

@@ -34,8 +34,8 @@ def find_parity_fault(precision: str, parity: Parity, ranges: dict[str, float]) 
 
 
 def find_drop_fault(metric: Metric, max_drop: float) -> str | None:
-    """Why *metric* misses the bound; None where it keeps it. A drop is absolute: source's value less the variant's."""
-    drop = metric.source_value - metric.value
+    """Why *metric* misses the bound; None where it keeps it. A drop is absolute: by how much it is worse than the source's."""
+    drop = metric.drop
     # 0.99 - 0.98 is a little more than 0.01 in binary floats.
     if drop <= max_drop + 1e-9:
         return None
@@ -44,8 +44,8 @@ def find_drop_fault(metric: Metric, max_drop: float) -> str | None:
 
 def refuse_all(refused: Sequence[tuple[str, Metric]], max_drop: float, asked: str = "") -> GateRefused:
     """The refusal when no variant keeps the bound, or none of what was *asked* for: it names the best, and the bound that it would keep."""
-    best, metric = max(refused, key=lambda one: one[1].value)
-    drop = metric.source_value - metric.value
+    best, metric = min(refused, key=lambda one: one[1].drop)
+    drop = metric.drop
     return GateRefused(
         f"the bound of --max-drop {max_drop:g}",
         f"no variant {f'of {asked} ' if asked else ''}meets it. The best is {best}: {metric.name} {metric.value:.4f} on {metric.n} samples, "

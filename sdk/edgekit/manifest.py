@@ -7,6 +7,7 @@ import msgspec
 from msgspec import Meta
 
 from edgekit.artifacts import Artifact, FileEntry
+from edgekit.contract import Processing
 from edgekit.errors import InputError, SchemaTooNew, UnknownName
 from edgekit.precisions import Scheme
 from edgekit.records import Digest, Name, NonNegative, Record, Share
@@ -27,11 +28,13 @@ class Parity(Deviation, frozen=True, kw_only=True):
     """How far a variant's answers to *n* golden samples are from the source model's.
 
     *max_abs* and *mean_abs* are over all outputs, *outputs* has them one by one. *top1_agreement* is the share
-    of samples with the same highest class; None where no output is a row of classes.
+    of samples with the same highest class; None where no output is a row of classes. *box_agreement* is the share of a
+    detector's boxes that are found again, of the same class and overlapping by half; None where it is no detector.
     """
 
     n: Annotated[int, Meta(ge=1)]
     top1_agreement: Share | None = None
+    box_agreement: Share | None = None
     outputs: dict[str, Deviation] = {}
 
 
@@ -42,17 +45,28 @@ class Tolerance(Deviation, frozen=True, kw_only=True):
     """
 
     top1_agreement: Share | None = None
+    box_agreement: Share | None = None
     outputs: dict[str, Deviation] = {}
     slack: str = ""
 
 
 class Metric(Record, frozen=True, kw_only=True):
-    """The task's own measure on *n* labelled samples, and the source model's value on the same."""
+    """The task's own measure on *n* labelled samples, and the source model's value on the same.
+
+    *interval* is where the value lies with 95 % confidence, had other samples been taken; None where that was not computed.
+    """
 
     name: str
     value: float
     n: Annotated[int, Meta(ge=1)]
     source_value: float
+    better: Literal["higher", "lower"] = "higher"
+    interval: tuple[float, float] | None = None
+
+    @property
+    def drop(self) -> float:
+        """By how much it is worse than the source's; negative where it is better."""
+        return self.source_value - self.value if self.better == "higher" else self.value - self.source_value
 
 
 class Latency(Record, frozen=True, kw_only=True):
@@ -129,8 +143,29 @@ class Choice(Record, frozen=True, kw_only=True):
     reason: str
 
 
+class DataUse(Record, frozen=True, kw_only=True):
+    """A set of data that took part: *samples* of its *available* ones were taken with *seed*, and *skipped* could not be used.
+
+    *digest* is that of its files, and *taken* that of the keys of the samples that were taken, a line each.
+    """
+
+    role: Literal["calibration", "evaluation", "golden"]
+    name: str
+    kind: str
+    digest: Digest
+    taken: Digest
+    samples: Annotated[int, Meta(ge=0)]
+    available: Annotated[int, Meta(ge=0)]
+    skipped: Annotated[int, Meta(ge=0)] = 0
+    seed: int = 0
+
+
 class Lineage(Record, frozen=True, kw_only=True):
-    """Where a bundle came from: enough to make it again. Digests of data are None where none was given."""
+    """Where a bundle came from: enough to make it again. Digests of data are None where none was given.
+
+    *data* says of each set which samples were taken. *recipe* is the whole request (edgekit.recipe), and *parent* the release
+    that this one takes the place of, where it was named.
+    """
 
     source: str
     source_format: Name
@@ -141,10 +176,17 @@ class Lineage(Record, frozen=True, kw_only=True):
     tools: dict[str, str] = {}
     options: dict[str, str] = {}
     platform: str = ""
+    data: tuple[DataUse, ...] = ()
+    recipe: dict[str, Any] = {}
+    parent: str | None = None
 
 
 class Manifest(Record, frozen=True, kw_only=True):
-    """The record in a bundle's ``manifest.json``."""
+    """The record in a bundle's ``manifest.json``.
+
+    *processing* is the contract by which pictures, sounds, texts and tables become tensors, and answers words. *golden_raw*
+    are recorded items with what they must become and be answered; a device without the libraries for them may leave them out.
+    """
 
     schema: Annotated[int, Meta(ge=1)] = SCHEMA
     name: Name
@@ -152,6 +194,9 @@ class Manifest(Record, frozen=True, kw_only=True):
     outputs: Annotated[tuple[TensorSpec, ...], Meta(min_length=1)]
     golden: FileEntry
     golden_origin: Literal["calibration", "evaluation", "synthetic"]
+    processing: Processing | None = None
+    golden_raw: FileEntry | None = None
+    golden_raw_origin: Literal["calibration", "evaluation", "synthetic"] | None = None
     variants: Annotated[tuple[Variant, ...], Meta(min_length=1)]
     defaults: dict[str, Choice] = {}
     skipped: tuple[Skipped, ...] = ()
@@ -177,7 +222,13 @@ class Manifest(Record, frozen=True, kw_only=True):
     @property
     def files(self) -> tuple[FileEntry, ...]:
         """Every file of the bundle but the manifest itself."""
-        return (self.golden, *(entry for variant in self.variants for entry in variant.files))
+        return (*self.shared_files, *(entry for variant in self.variants for entry in variant.files))
+
+    @property
+    def shared_files(self) -> tuple[FileEntry, ...]:
+        """The files that every variant needs beside its own."""
+        raw = () if self.golden_raw is None else (self.golden_raw,)
+        return (self.golden, *raw, *(() if self.processing is None else self.processing.files))
 
     def find_variant(self, variant_id: str) -> Variant:
         """The variant with that id, or UnknownName."""

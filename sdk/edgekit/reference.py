@@ -15,7 +15,8 @@ from edgekit.conversion import Calibration, SourceLoader, SourceModel
 from edgekit.errors import ConversionError, DeviceError, InputError
 from edgekit.golden import GoldenSamples, choose_samples, synthesize_inputs
 from edgekit.measuring import IsolatedSession, bound_worker
-from edgekit.metrics import find_metric
+from edgekit.metrics.base import Answers
+from edgekit.metrics.registry import find_metric
 from edgekit.model_kinds import UNKNOWN_KIND, find_kind
 from edgekit.parity import answer_samples, find_range, measure_parity
 from edgekit.plugins import SOURCES, find_plugins, load_plugin
@@ -92,7 +93,7 @@ def consult_source(request: BuildRequest, workspace: Path) -> Reference:
         if evaluation is None:
             return Reference(model, golden, origin, calibration)
         metric = request.metric or "top1"
-        value = find_metric(metric)(answer_samples(session, evaluation.inputs, SOURCE), evaluation.labels)
+        value = find_metric(metric).measure(Answers(answer_samples(session, evaluation.inputs, SOURCE)), evaluation.labels)
     return Reference(model, golden, origin, calibration, evaluation, metric, value)
 
 

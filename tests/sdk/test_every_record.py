@@ -60,7 +60,11 @@ def draw(kind: inspect.Type) -> st.SearchStrategy[Any]:  # noqa: C901, PLR0911, 
             least = bound(kind.ge, -(1 << 53)) if kind.gt is None else kind.gt + 1
             return st.integers(least, bound(kind.le, 1 << 53) if kind.lt is None else kind.lt - 1)
         case inspect.FloatType():
-            return st.floats(kind.ge, kind.le, allow_nan=False, allow_infinity=False)
+            least, most = (kind.ge if kind.gt is None else kind.gt), (kind.le if kind.lt is None else kind.lt)
+            figures = st.floats(least, most, allow_nan=False, allow_infinity=False)
+            return figures.filter(lambda figure: figure not in (kind.gt, kind.lt))
+        case inspect.AnyType():
+            return st.none() | st.booleans() | st.integers(-100, 100) | st.text(max_size=5) | st.lists(st.text(max_size=5), max_size=2)
         case inspect.BoolType():
             return st.booleans()
         case inspect.NoneType():

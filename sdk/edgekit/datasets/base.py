@@ -23,7 +23,7 @@ class Boxes:
 
 
 #: What is true of a sample: the number of its class, its objects, its mask of classes (rows, columns), its text, or a figure.
-Truth: TypeAlias = "int | float | str | Boxes | Array"
+Truth: TypeAlias = int | float | str | Boxes | Array
 
 
 @dataclass(frozen=True)

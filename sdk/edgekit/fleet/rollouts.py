@@ -145,7 +145,7 @@ def _plan(connection: Connection, rollout: Rollout, manifest: Manifest, now_ms: 
         phases=tuple(PlannedPhase(phase=str(phase), devices=devices) for phase, devices in planned),
         absent=tuple(one.device for one in standings if not one.is_present(now_ms)),
         conflicts=tuple(other.id for other, _ in _find_conflicts(connection, rollout, standings, now_ms)),
-        downloads={one.id: manifest.golden.length + sum(entry.length for entry in one.files) for one in manifest.variants},
+        downloads={one.id: sum(entry.length for entry in (*manifest.shared_files, *one.files)) for one in manifest.variants},
     )
 
 

@@ -9,7 +9,7 @@ from edgekit.tensors import TensorSpec
 
 #: What a caller gives for one feature: the bytes of a picture or WAV file, a text, or an array: a picture's pixels (rows, columns,
 #: RGB as uint8), a sound's samples (samples or samples by channels, floats from -1 to 1 at the contract's rate), a table's rows.
-Raw: TypeAlias = "bytes | str | Array"
+Raw: TypeAlias = bytes | str | Array
 
 
 @dataclass(frozen=True)

@@ -132,7 +132,7 @@ class ReleaseClient:
         """
         manifest, digest = self._fetch_manifest(reference, directory)
         chosen = tuple(choose(manifest))
-        entries = (manifest.golden, *(entry for variant in map(manifest.find_variant, chosen) for entry in variant.files))
+        entries = (*manifest.shared_files, *(entry for variant in map(manifest.find_variant, chosen) for entry in variant.files))
         downloads = Downloads(self._find_base(), self._fetcher, self.blobs)
         for done, entry in enumerate(entries):
             if progress:

@@ -3,10 +3,19 @@
 import numpy as np
 import pytest
 
-from edgekit.errors import InputError, UnknownName
-from edgekit.metrics import find_metric, top1, top5
+from edgekit.errors import InputError
+from edgekit.metrics.base import Answers
+from edgekit.metrics.classes import TOP1, TOP5
 
 SCORES = {"logits": np.array([[3.0, 1, 2, 0, -1, -2], [0, 1, 2, 3, 4, 5], [9, 8, 7, 6, 5, 4]])}
+
+
+def top1(outputs, labels):
+    return TOP1.measure(Answers(outputs), labels)
+
+
+def top5(outputs, labels):
+    return TOP5.measure(Answers(outputs), labels)
 
 
 def test_top1_and_top5() -> None:
@@ -37,13 +46,14 @@ def test_outputs_without_classes_are_refused() -> None:
         top1({"boxes": np.zeros((3, 2, 4))}, np.zeros(3, int))
 
 
-def test_unknown_metric_lists_the_known() -> None:
-    """An unknown metric is answered with those that there are."""
-    with pytest.raises(UnknownName, match="top1, top5"):
-        find_metric("top2")
-
-
 def test_labels_in_words_are_no_scores() -> None:
     """An output of strings beside the scores is not mistaken for them."""
     words = {"names": np.array([[b"cat", b"dog"]] * 3)}
     assert top1(SCORES | words, np.array([0, 5, 0])) == 1.0
+
+
+def test_each_item_has_a_figure_of_its_own() -> None:
+    """The metric is the mean of a figure for each item, by which two models can be compared item by item."""
+    labels = np.array([0, 0, 5])
+    assert TOP1.each is not None
+    assert TOP1.each(Answers(SCORES), labels).tolist() == [1.0, 0.0, 0.0]
