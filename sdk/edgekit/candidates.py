@@ -2,16 +2,17 @@
 
 import contextlib
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from msgspec.structs import asdict, replace
 
 from edgekit.artifacts import Artifact
+from edgekit.attempts import Attempt, Attempts
 from edgekit.benchmark import choose_cpu
 from edgekit.build_request import BuildRequest, Progress
-from edgekit.conversion import Order, TargetConverter
+from edgekit.conversion import Order
 from edgekit.errors import ConversionError, DeviceError, InputError, ParityError
 from edgekit.gate import find_drop_fault, find_parity_fault, refuse_all
 from edgekit.manifest import Metric, Skipped, Variant
@@ -19,33 +20,11 @@ from edgekit.measuring import IsolatedSession
 from edgekit.metrics.base import Answers
 from edgekit.metrics.registry import find_metric
 from edgekit.parity import answer_samples, check_power, derive_tolerance, measure_parity
-from edgekit.plugins import TARGETS, find_plugins, load_plugin
-from edgekit.precisions import PRECISIONS, Precision, find_precision, order_precisions
+from edgekit.precisions import find_precision
 from edgekit.quantities import format_bytes, format_mb
 from edgekit.reference import Reference
 from edgekit.runtimes.registry import find_runtime
 from edgekit.target_profiles import find_profile
-
-#: The target that makes ONNX for TensorRT: no CPU is served well by it.
-NVIDIA = "nvidia"
-
-
-@dataclass(frozen=True)
-class Attempt:
-    """One variant that is thought of: the target's name among the plug-ins, its converter, and a precision's name."""
-
-    target: str
-    converter: TargetConverter
-    precision: str
-
-    @property
-    def id(self) -> str:
-        """The id that the variant will have."""
-        return f"{self.target}-{self.precision}"
-
-    def is_of(self, name: str) -> bool:
-        """Whether *name* is its target's or its precision's."""
-        return name in (self.target, self.precision)
 
 
 @dataclass(frozen=True)
@@ -136,57 +115,15 @@ class Workbench:
 
     def _plan(self, findings: Findings) -> Iterator[Attempt]:
         """Each variant to be tried; what cannot be tried goes to *findings* with its reason."""
-        for name in self._list_targets():
-            converter: TargetConverter = load_plugin(TARGETS, name)()
-            obstacle = converter.find_obstacle()
-            if obstacle is None:
+        attempts = Attempts(self._request, self._reference.model)
+        for name, converter in attempts.load_converters().items():
+            if converter.find_obstacle() is None:
                 findings.tools |= converter.list_tools()
-            for precision in self._list_precisions(name, converter):
-                attempt = Attempt(name, converter, precision.name)
-                reason = obstacle or self._find_reason(converter, precision)
+            for attempt, reason in attempts.list_all(name, converter):
                 if reason is None:
                     yield attempt
                 else:
                     findings.skip(attempt, reason)
-
-    def _list_targets(self) -> tuple[str, ...]:
-        """The target converters to be tried: those asked for, else those that pay on the device, else all for any CPU.
-
-        What is made for one kind of accelerator is made where it was asked for, or its devices were.
-        """
-        if self._request.formats:
-            return self._request.formats
-        profile = self._profile
-        known = tuple(find_plugins(TARGETS))
-        return tuple(name for name in known if name in profile.precisions) if profile else tuple(name for name in known if name != NVIDIA)
-
-    def _list_precisions(self, target: str, converter: TargetConverter) -> tuple[Precision, ...]:
-        model, profile = self._reference.model, self._profile
-        if self._request.precisions:
-            return order_precisions(self._request.precisions)
-        if model.precision != "fp32":
-            return order_precisions(self._find_kept(converter))
-        worth = model.suggested or converter.suggest_precisions(model)
-        return order_precisions(choose_paying(profile.precisions.get(target, worth), worth) if profile else worth)
-
-    def _find_reason(self, converter: TargetConverter, precision: Precision) -> str | None:
-        model = self._reference.model
-        if precision.name not in converter.precisions:
-            return (
-                converter.refusals.get(precision.name) or f"{converter.format} is made in {', '.join(converter.precisions)}, not in {precision.name}."
-            )
-        if model.precision != "fp32":
-            told = f"the source model came in {model.precision} and is kept as it is: converting its numbers again would only lose accuracy"
-            return None if precision.name in self._find_kept(converter) else f"{told}. Give the float model that it was made from."
-        if precision.needs_calibration and self._reference.calibration is None:
-            return "static int8 needs representative inputs. Give --calibration FILE.npz."
-        return None
-
-    def _find_kept(self, converter: TargetConverter) -> list[str]:
-        """The one precision of *converter* that keeps a source in the numbers that it came in; none where it has none."""
-        model = self._reference.model
-        same = [name for name in (*model.suggested, *converter.precisions) if PRECISIONS[name].number == model.precision]
-        return [name for name in same if name in converter.precisions][:1]
 
     def _make(self, attempt: Attempt, directory: Path, findings: Findings) -> Candidate | None:
         directory.mkdir(parents=True)
@@ -244,14 +181,3 @@ class Workbench:
         metric, labels = find_metric(reference.metric), reference.evaluation.labels
         value = metric.measure(Answers(answers), labels)
         return Metric(name=metric.name, value=value, n=len(labels), source_value=reference.source_value, better=metric.better)
-
-
-def choose_paying(paying: Sequence[str], worth: Sequence[str]) -> Sequence[str]:
-    """Those of *paying*, which a target gains by, that suit the model too.
-
-    How a model's activations get their integers depends on what kind of model it is, and *worth* says that. Where
-    nothing is left the target decides: what takes one precision alone must have it.
-    """
-    integers = [name for name in paying if PRECISIONS[name].scheme is not None and name in worth]
-    floats = [name for name in paying if PRECISIONS[name].scheme is None]
-    return [*integers, *floats] or paying

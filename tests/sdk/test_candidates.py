@@ -8,31 +8,14 @@ import pytest
 
 from edgekit.build import build_bundle
 from edgekit.build_request import BuildRequest
-from edgekit.candidates import choose_paying
 from edgekit.errors import ConversionError, UnknownName
 from edgekit.target_profiles import PROFILES, TargetProfile
 
-ALL = ("int8", "int8-dynamic", "int8-weights", "int4-weights", "fp32")
 DIGITS = Path(__file__).parents[2] / "examples" / "digits"
 
 
 def quiet(what: str, done: int, total: int) -> None:
     """No progress is shown."""
-
-
-@pytest.mark.parametrize(
-    ("paying", "worth", "tried"),
-    [
-        (ALL, ("fp32", "int8"), ["int8", "fp32"]),
-        (ALL, ("fp32", "int8-dynamic", "int4-weights"), ["int8-dynamic", "int4-weights", "fp32"]),
-        (("int8", "int8-weights", "fp32"), ("fp32", "int8-dynamic"), ["fp32"]),
-        (("int8", "fp16"), ("fp32", "int8"), ["int8", "fp16"]),
-        (("int8",), ("fp32", "int8-dynamic"), ["int8"]),
-    ],
-)
-def test_a_targets_precisions_are_those_that_suit_the_model(paying: tuple[str, ...], worth: tuple[str, ...], tried: list[str]) -> None:
-    """Of integers those are tried that suit the model too, floats as the target has them, and its only precision in any case."""
-    assert list(choose_paying(paying, worth)) == tried
 
 
 @pytest.fixture
