@@ -102,6 +102,22 @@ class Cast(_Step, frozen=True, kw_only=True, tag="cast"):
     dtype: Literal["uint8", "int8", "int16", "int32", "int64", "float16", "float32"]
 
 
+class Level(_Step, frozen=True, kw_only=True, tag="level"):
+    """Each sample at a level of its own, as float32: divided by its highest value (``maximum``) or its highest absolute one (``peak``).
+
+    Either is taken to be *epsilon* at least. By ``deviation`` it loses its mean, and is divided by sqrt(variance + *epsilon*).
+    """
+
+    by: Literal["maximum", "peak", "deviation"] = "peak"
+    epsilon: Positive = 1e-7
+
+
+class Transpose(_Step, frozen=True, kw_only=True, tag="transpose"):
+    """The axes of one sample in another order: the first of *axes* says which of its axes becomes the first (numpy.transpose)."""
+
+    axes: Annotated[tuple[Annotated[int, Meta(ge=0, le=15)], ...], Meta(min_length=2, max_length=16)]
+
+
 class Resample(_Step, frozen=True, kw_only=True, tag="resample"):
     """A sound, mixed down to one channel, at *rate* samples a second. Samples are floats from -1 to 1."""
 
@@ -129,9 +145,10 @@ class Windows(_Step, frozen=True, kw_only=True, tag="windows"):
 class Spectrogram(_Step, frozen=True, kw_only=True, tag="spectrogram"):
     """Frames of *frame* samples every *hop*, each under *window*, filled with zeros to *fft* and transformed: (frames, fft // 2 + 1).
 
-    With *centre* the first frame lies around the first sample, beyond which the sound is mirrored (``reflect``); without, every
-    frame lies inside. The magnitude is raised to *power*. *periodic* windows are those for spectra (scipy.signal.get_window).
-    *preemphasis* takes so much of each sample's predecessor away, in the whole sound.
+    With *centre* the first frame lies around the first sample, beyond which the sound is mirrored or, by *pad*, silent; without,
+    every frame lies inside. The magnitude is raised to *power*. *periodic* windows are those for spectra (scipy.signal.get_window).
+    *preemphasis* takes so much of each sample's predecessor away: in the whole ``sound``, whose first sample stays, or in each
+    ``frame``, whose first one is taken for its own predecessor, as Kaldi does it. With *remove_mean* each frame loses its mean before that.
     """
 
     frame: Count
@@ -140,8 +157,11 @@ class Spectrogram(_Step, frozen=True, kw_only=True, tag="spectrogram"):
     window: Literal["hann", "hamming", "blackman", "povey", "ones"] = "hann"
     periodic: bool = True
     centre: bool = False
+    pad: Literal["reflect", "zeros"] = "reflect"
     power: Literal[1, 2] = 2
     preemphasis: Annotated[float, Meta(ge=0, lt=1)] = 0.0
+    preemphasis_in: Literal["sound", "frame"] = "sound"
+    remove_mean: bool = False
 
 
 class Filterbank(_Step, frozen=True, kw_only=True, tag="filterbank"):
@@ -162,6 +182,7 @@ class Filterbank(_Step, frozen=True, kw_only=True, tag="filterbank"):
 class Log(_Step, frozen=True, kw_only=True, tag="log"):
     """The logarithm of what is at least *floor*, after *offset* was added: natural, to the base 10, or 10 log10 in decibels.
 
+    Nothing is taken for less than the smallest normal float32 (1.18e-38), so that silence stays finite.
     *below_max* lifts what is further below the highest value of the sample than that.
     """
 
@@ -172,7 +193,10 @@ class Log(_Step, frozen=True, kw_only=True, tag="log"):
 
 
 class Cepstrum(_Step, frozen=True, kw_only=True, tag="cepstrum"):
-    """The first *coefficients* of each frame's cosine transform (DCT-II; ``ortho`` makes it orthonormal)."""
+    """The first *coefficients* of each frame's cosine transform (DCT-II, as scipy.fft.dct has it; ``ortho`` makes it orthonormal).
+
+    Those of tf.signal.mfccs_from_log_mel_spectrograms are ``none`` with a Scale of 1 / sqrt(2 bands) after it.
+    """
 
     coefficients: Annotated[int, Meta(ge=1, le=4096)]
     norm: Literal["none", "ortho"] = "ortho"
@@ -188,18 +212,21 @@ class Stack(_Step, frozen=True, kw_only=True, tag="stack"):
 class Tokenize(_Step, frozen=True, kw_only=True, tag="tokenize"):
     """The numbers of a text's tokens, by the tokeniser in the bundle's *file* (Hugging Face ``tokenizer.json``).
 
-    Exactly *length* of them where it is given: what is longer is cut, what is shorter filled. *feeds* says which of the
-    model's inputs gets what: the numbers, 1 for each token that is none of the filling, or the number of the sentence.
+    Exactly *length* of them where it is given: what is longer is cut, what is shorter filled with the token *fill*. Where only
+    *most* is given, what is longer is cut, and nothing filled. *feeds* says which of the model's inputs gets what: the numbers,
+    1 for each token that is none of the filling, or the number of the sentence.
     """
 
     file: RelativePath
     length: Annotated[int, Meta(ge=1, le=1 << 20)] | None = None
+    most: Annotated[int, Meta(ge=1, le=1 << 20)] | None = None
+    fill: Annotated[int, Meta(ge=0, le=(1 << 31) - 1)] = 0
     feeds: dict[TensorName, Literal["ids", "mask", "types"]]
 
 
 # fmt: off
 Step: TypeAlias = (
-    Resize | Crop | Color | Scale | Normalize | Layout | Reshape | Quantize | Cast
+    Resize | Crop | Color | Scale | Normalize | Level | Layout | Transpose | Reshape | Quantize | Cast
     | Resample | Fit | Windows | Spectrogram | Filterbank | Log | Cepstrum | Stack | Tokenize
 )
 # fmt: on

@@ -1,6 +1,6 @@
 """What goes through a pipeline: what callers give, what the model is fed, and what is needed to read its answer."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
@@ -10,6 +10,8 @@ from edgekit.tensors import TensorSpec
 #: What a caller gives for one feature: the bytes of a picture or WAV file, a text, or an array: a picture's pixels (rows, columns,
 #: RGB as uint8), a sound's samples (samples or samples by channels, floats from -1 to 1 at the contract's rate), a table's rows.
 Raw: TypeAlias = bytes | str | Array
+#: What one step does to all samples of an item: they lie along the first axis, before it and after it, and it may make more of them.
+Change: TypeAlias = Callable[[Array], Array]
 
 
 @dataclass(frozen=True)
