@@ -28,11 +28,15 @@ Truth: TypeAlias = int | float | str | Boxes | Array
 
 @dataclass(frozen=True)
 class Sample:
-    """One item: *key* names it in its set, *raws* has what is given for each feature, *truth* what is true of it, None where that is unknown."""
+    """One item: *key* names it in its set, *raws* has what is given for each feature, *truth* what is true of it, None where that is unknown.
+
+    A sample that is *ready* has what the model is fed with instead, for each of its inputs: no contract touches it.
+    """
 
     key: str
     raws: Mapping[str, Raw]
     truth: Truth | None = None
+    ready: bool = False
 
 
 class BadSample(InputError):
@@ -62,4 +66,8 @@ class Dataset(Protocol):
 
     def find_file(self, key: str) -> Path | None:
         """The file that holds the sample of *key* alone; None where one file holds many."""
+        ...
+
+    def find_class(self, key: str) -> int | None:
+        """The number of the class of *key*, where it is known without opening what lies behind; None for boxes, masks, texts and figures."""
         ...
