@@ -10,7 +10,8 @@ from edgekit.tensors import TensorSpec
 #: What a caller gives for one feature: the bytes of a picture or WAV file, a text, or an array: a picture's pixels (rows, columns,
 #: RGB as uint8), a sound's samples (samples or samples by channels, floats from -1 to 1 at the contract's rate), a table's rows.
 Raw: TypeAlias = bytes | str | Array
-#: A step that was prepared: what it makes of one sample. Windows and Stack make several, along a new first axis.
+#: A step that was prepared: what it makes of all samples of an item. They lie along the first axis, before it and after it, and
+#: it may make more of them, as Windows and Stack do.
 Change: TypeAlias = Callable[[Array], Array]
 
 
