@@ -20,6 +20,7 @@ from edgekit.files import digest_bytes, digest_file, replacing_directory
 from edgekit.gate import choose_default
 from edgekit.hardware import describe_hardware
 from edgekit.manifest import Lineage, Manifest, Variant
+from edgekit.recipe import check_digests, describe_request
 from edgekit.reference import Reference, consult_source
 from edgekit.report import REPORT, write_report
 from edgekit.targets import find_target
@@ -41,11 +42,14 @@ def build_bundle(request: BuildRequest, progress: Progress) -> Manifest:
     with tempfile.TemporaryDirectory(prefix="edgekit-") as workspace, replacing_directory(request.destination) as staging:
         progress("reading the source model", 0, 1)
         reference = consult_source(request, Path(workspace))
+        lineage = _trace(request, reference)
+        check_digests(request.digests, lineage)
         with Workbench(request, reference, staging) as bench:
             findings = bench.make_all(progress)
             findings.check(request)
             variants = _time_variants(findings.candidates, reference, progress)
-        manifest = _describe(name, request, reference, findings, variants, staging)
+        lineage = replace(lineage, tools=lineage.tools | findings.tools)
+        manifest = _describe(name, reference, findings, variants, lineage, staging)
         (staging / MANIFEST).write_bytes(msgspec.json.format(manifest.encode(), indent=2))
         write_report(manifest, staging / REPORT)
     return manifest
@@ -74,7 +78,7 @@ def _time_variants(candidates: Sequence[Candidate], reference: Reference, progre
     return [replace(one.variant, measured=measured.get(one.variant.id, ())) for one in candidates]
 
 
-def _describe(name: str, request: BuildRequest, reference: Reference, findings: Findings, variants: list[Variant], staging: Path) -> Manifest:
+def _describe(name: str, reference: Reference, findings: Findings, variants: list[Variant], lineage: Lineage, staging: Path) -> Manifest:
     golden = reference.golden.encode()
     (staging / GOLDEN).write_bytes(golden)
     target = find_target(describe_hardware())
@@ -88,11 +92,12 @@ def _describe(name: str, request: BuildRequest, reference: Reference, findings: 
         variants=tuple(variants),
         defaults={} if choice is None else {target: choice},
         skipped=tuple(findings.skipped),
-        lineage=_trace(request, reference, findings),
+        lineage=lineage,
     )
 
 
-def _trace(request: BuildRequest, reference: Reference, findings: Findings) -> Lineage:
+def _trace(request: BuildRequest, reference: Reference) -> Lineage:
+    """Where the bundle comes from, as far as that is known before anything is made."""
     files = reference.model.files
     return Lineage(
         source=request.source.name,
@@ -101,9 +106,10 @@ def _trace(request: BuildRequest, reference: Reference, findings: Findings) -> L
         source_size=sum(file.stat().st_size for file in files),
         calibration_digest=None if request.calibration is None else digest_file(request.calibration),
         evaluation_digest=None if request.evaluation is None else digest_file(request.evaluation),
-        tools={"edgekit": version("edgekit"), "python": platform.python_version(), **reference.model.tools, **findings.tools},
+        tools={"edgekit": version("edgekit"), "python": platform.python_version(), **reference.model.tools},
         options=request.describe(),
         platform=platform.platform(),
+        recipe=describe_request(request).list_fields(),
     )
 
 

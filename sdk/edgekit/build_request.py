@@ -1,6 +1,6 @@
 """What a user asks of a build."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -22,7 +22,8 @@ class BuildRequest:
     *source* is a file or directory, or ``package.module:factory``, which is no path. *options* go with it. *target* names
     the profile of the devices that it is meant for. *formats* and *precisions* are those asked for; None asks for what
     pays on the target, or for what each format suggests. *max_drop* is absolute,
-    in the metric's unit. *threads* is how many each variant is timed with. *seed* decides every random choice.
+    in the metric's unit. *threads* is how many each variant is timed with. *seed* decides every random choice. *digests*
+    has by role (``source``, ``calibration``, ``evaluation``) what a recipe was written for; anything else is refused.
     """
 
     source: Path
@@ -38,6 +39,7 @@ class BuildRequest:
     max_drop: float = 0.01
     threads: int = 1
     seed: int = 0
+    digests: Mapping[str, str] = field(default_factory=dict)
 
     def check(self) -> None:
         """Refuse, before any work, what cannot end well."""
