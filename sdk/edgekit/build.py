@@ -1,7 +1,6 @@
 """From a source model to a bundle: convert, prove, evaluate, time, judge, and write what was measured."""
 
 import platform
-import re
 import tempfile
 from collections.abc import Sequence
 from importlib.metadata import version
@@ -15,8 +14,7 @@ from edgekit.benchmark import describe_measurement, measure_latencies, take_samp
 from edgekit.build_request import BuildRequest, Progress
 from edgekit.bundles import MANIFEST
 from edgekit.candidates import Candidate, Findings, Workbench
-from edgekit.errors import InputError
-from edgekit.files import digest_bytes, digest_file, replacing_directory
+from edgekit.files import digest_bytes, digest_file, digest_files, replacing_directory
 from edgekit.gate import choose_default
 from edgekit.hardware import describe_hardware
 from edgekit.manifest import Lineage, Manifest, Variant
@@ -38,7 +36,7 @@ def build_bundle(request: BuildRequest, progress: Progress) -> Manifest:
         DeviceError: the disk is full, or a runtime is missing.
     """
     request.check()
-    name = _find_name(request)
+    name = request.find_name()
     with tempfile.TemporaryDirectory(prefix="edgekit-") as workspace, replacing_directory(request.destination) as staging:
         progress("reading the source model", 0, 1)
         reference = consult_source(request, Path(workspace))
@@ -53,15 +51,6 @@ def build_bundle(request: BuildRequest, progress: Progress) -> Manifest:
         (staging / MANIFEST).write_bytes(msgspec.json.format(manifest.encode(), indent=2))
         write_report(manifest, staging / REPORT)
     return manifest
-
-
-def _find_name(request: BuildRequest) -> str:
-    """The model's name: the one given, else the source's file name, or its factory's, in the letters that a name may have."""
-    stem = request.source.name.rpartition(":")[2].split(".")[0]
-    name = request.name or re.sub(r"[^A-Za-z0-9_-]+", "-", stem).strip("-_")
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}", name):
-        raise InputError(f"name {name!r}", "a name has 1 to 64 letters, digits, '-' and '_', the first a letter or digit", "Give one with --name.")
-    return name
 
 
 def _time_variants(candidates: Sequence[Candidate], reference: Reference, progress: Progress) -> list[Variant]:
@@ -102,7 +91,7 @@ def _trace(request: BuildRequest, reference: Reference) -> Lineage:
     return Lineage(
         source=request.source.name,
         source_format=reference.model.format,
-        source_digest=_digest_files(files),
+        source_digest=digest_files(files),
         source_size=sum(file.stat().st_size for file in files),
         calibration_digest=None if request.calibration is None else digest_file(request.calibration),
         evaluation_digest=None if request.evaluation is None else digest_file(request.evaluation),
@@ -111,10 +100,3 @@ def _trace(request: BuildRequest, reference: Reference) -> Lineage:
         platform=platform.platform(),
         recipe=describe_request(request).list_fields(),
     )
-
-
-def _digest_files(files: Sequence[Path]) -> str:
-    """The digest of the one file; of several that of their names and digests, a line each, as sha256sum(1) writes them."""
-    if len(files) == 1:
-        return digest_file(files[0])
-    return digest_bytes("".join(f"{digest_file(file).removeprefix('sha256:')}  {file.name}\n" for file in sorted(files)).encode())

@@ -1,5 +1,6 @@
 """What a user asks of a build."""
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -53,6 +54,15 @@ class BuildRequest:
             raise InputError("--metric", "there is nothing to measure it on", "Give labelled samples with --evaluation FILE.npz.")
         if self.destination.exists() and not _is_replaceable(self.destination):
             raise InputError(self.destination, "it exists and is not a bundle", "Choose a new directory with -o; nothing was changed.")
+
+    def find_name(self) -> str:
+        """The model's name: the one given, else the source's file name, or its factory's, in the letters that a name may have."""
+        stem = self.source.name.rpartition(":")[2].split(".")[0]
+        name = self.name or re.sub(r"[^A-Za-z0-9_-]+", "-", stem).strip("-_")
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}", name):
+            problem = "a name has 1 to 64 letters, digits, '-' and '_', the first a letter or digit"
+            raise InputError(f"name {name!r}", problem, "Give one with --name.")
+        return name
 
     def describe(self) -> dict[str, str]:
         """The options that decide what comes out, as text for the lineage."""

@@ -6,7 +6,7 @@ import hashlib
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from edgekit.errors import DeviceError
@@ -26,6 +26,13 @@ def digest_file(path: Path) -> str:
         while chunk := file.read(CHUNK):
             digest.update(chunk)
     return "sha256:" + digest.hexdigest()
+
+
+def digest_files(files: Sequence[Path]) -> str:
+    """The digest of the one file; of several that of their names and digests, a line each, as sha256sum(1) writes them."""
+    if len(files) == 1:
+        return digest_file(files[0])
+    return digest_bytes("".join(f"{digest_file(file).removeprefix('sha256:')}  {file.name}\n" for file in sorted(files)).encode())
 
 
 def write_file(path: Path, data: bytes, mode: int = 0o644) -> None:
