@@ -6,7 +6,7 @@ the other axes.
 
 import math
 from functools import partial
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -93,10 +93,10 @@ def _quantize(step: Quantize, array: Array) -> Array:
     return clipped.astype(step.dtype)
 
 
-def _cast(dtype: np.dtype[np.generic], array: Array) -> Array:
+def _cast(dtype: np.dtype[Any], array: Array) -> Array:
     if dtype.kind == "f" or np.can_cast(array.dtype, dtype, "safe"):
         return array.astype(dtype, copy=False)
-    limits = np.iinfo(dtype)  # type: ignore[type-var]
+    limits = np.iinfo(dtype)
     if array.dtype.kind == "f":
         # 2**63 - 1 is no float64, and the next one is too high.
         high = min(float(limits.max), float(np.nextafter(2.0**63, 0.0)))
@@ -143,12 +143,11 @@ def _fit(step: Fit, array: Array) -> Array:
     return fitted
 
 
-def _find_fill(fill: float, dtype: np.dtype[np.generic]) -> np.generic:
+def _find_fill(fill: float, dtype: np.dtype[Any]) -> Any:
     """*fill* as *dtype* has it; InputError where integers cannot."""
-    if dtype.kind in "iu" and not (fill.is_integer() and np.iinfo(dtype).min <= fill <= np.iinfo(dtype).max):  # type: ignore[type-var]
+    if dtype.kind in "iu" and not (fill.is_integer() and np.iinfo(dtype).min <= fill <= np.iinfo(dtype).max):
         raise InputError("fill", f"it is {fill:g}, and the values are {dtype}", "Put a step cast before it, or give a whole number.")
-    value: np.generic = dtype.type(fill)
-    return value
+    return dtype.type(fill)
 
 
 def _cut_windows(step: Windows, array: Array) -> Array:

@@ -1,0 +1,84 @@
+"""A contract is carried out on made-up items before any caller comes, so that what cannot fit the model is told when it is opened."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from edgekit.arrays import Array, dtype_of
+from edgekit.contract import Feature, Fit, Normalize, Spectrogram, Stack, Windows
+from edgekit.errors import InputError
+from edgekit.processing.base import Raw
+from edgekit.processing.features import PreparedFeature, PreparedText
+from edgekit.processing.sounds import find_rate
+from edgekit.tensors import TensorSpec
+
+_CONTRACT = "Correct the processing contract; edgekit inspect shows the model's inputs."
+#: Two pictures, (rows, columns), and two texts: what comes out equal of both does not depend on the caller.
+_PICTURES = ((48, 64), (72, 56))
+_TEXTS = ("a text", "a text of some more words " * 40)
+_USUAL_RATE = 16_000
+#: The longest sound or table that is made up, in samples or rows.
+_LONGEST = 1 << 22
+
+
+def rehearse(prepared: PreparedFeature | PreparedText, inputs: Sequence[TensorSpec]) -> None:
+    """Feed made-up items to *prepared*, and hold what comes out against the model's *inputs*.
+
+    Items of two sizes show which sizes are the contract's own: these must be the model's.
+
+    Raises:
+        InputError: a step cannot be carried out on what the step before it makes, or dtype or shape are not the model's.
+    """
+    specs = {spec.name: spec for spec in inputs}
+    columns = _find_columns(prepared.feature, specs)
+    results = [prepared.feed(item)[0] for item in _make_items(prepared.feature, columns)]
+    for name in results[0] if results else ():
+        _check(prepared.feature.name, specs[name], [result[name] for result in results])
+
+
+def _check(feature: str, spec: TensorSpec, arrays: Sequence[Array]) -> None:
+    shape = tuple(sizes[0] if len(set(sizes)) == 1 else "?" for sizes in zip(*(array.shape[1:] for array in arrays), strict=True))
+    found = f"{dtype_of(arrays[0])}[{', '.join(map(str, ('n', *shape)))}]"
+    if dtype_of(arrays[0]) != spec.dtype or len(shape) + 1 != len(spec.shape) or not all(map(_agrees, shape, spec.shape[1:])):
+        raise InputError(f"input {feature!r}, steps", f"they make {found} of it, and the model's input is {spec}", _CONTRACT)
+
+
+def _agrees(found: int | str, wanted: int | str) -> bool:
+    return isinstance(found, str) or isinstance(wanted, str) or found == wanted
+
+
+def _make_items(feature: Feature, columns: int | None) -> list[Raw]:
+    if feature.kind == "image":
+        return [np.zeros((*size, 3), np.uint8) for size in _PICTURES]
+    if feature.kind == "text":
+        return list(_TEXTS)
+    rng = np.random.default_rng(0)
+    lengths = [length for length in _choose_lengths(feature) if length <= _LONGEST]
+    if feature.kind == "audio":
+        return [rng.uniform(-0.1, 0.1, length).astype(np.float32) for length in lengths]
+    return [] if columns is None else [rng.uniform(0, 1, (length, columns)).astype(np.float32) for length in lengths]
+
+
+def _choose_lengths(feature: Feature) -> tuple[int, int]:
+    """Samples or rows that are enough for every window, frame and stack of frames."""
+    needed = _USUAL_RATE if feature.kind == "audio" else 8
+    if feature.kind == "audio":
+        needed = max(needed, find_rate(feature.steps, feature.name) or 0)
+    hop = max((step.hop for step in feature.steps if isinstance(step, Spectrogram)), default=1)
+    for step in feature.steps:
+        if isinstance(step, Spectrogram):
+            needed += step.frame
+        elif isinstance(step, Windows | Fit):
+            needed += step.length * hop
+        elif isinstance(step, Stack):
+            needed += step.frames * hop
+    return 2 * needed, 3 * needed
+
+
+def _find_columns(feature: Feature, specs: dict[str, TensorSpec]) -> int | None:
+    """The columns of a table: those that are named, else as many as there are means, else those of the model's input."""
+    if feature.columns:
+        return len(feature.columns)
+    means = max((len(step.mean) for step in feature.steps if isinstance(step, Normalize)), default=1)
+    last = specs[str(feature.feeds)].shape[-1:] if feature.feeds in specs else ()
+    return means if means > 1 else next((size for size in last if isinstance(size, int)), None)
