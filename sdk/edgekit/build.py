@@ -18,7 +18,7 @@ from edgekit.files import digest_bytes, digest_file, digest_files, replacing_dir
 from edgekit.gate import choose_default
 from edgekit.hardware import describe_hardware
 from edgekit.manifest import Lineage, Manifest, Variant
-from edgekit.recipe import check_digests, describe_request
+from edgekit.recipe import Digests, check_digests, describe_request
 from edgekit.reference import Reference, consult_source
 from edgekit.report import REPORT, write_report
 from edgekit.targets import find_target
@@ -41,7 +41,7 @@ def build_bundle(request: BuildRequest, progress: Progress) -> Manifest:
         progress("reading the source model", 0, 1)
         reference = consult_source(request, Path(workspace))
         lineage = _trace(request, reference)
-        check_digests(request.digests, lineage)
+        check_digests(request, Digests.of(lineage))
         with Workbench(request, reference, staging) as bench:
             findings = bench.make_all(progress)
             findings.check(request)

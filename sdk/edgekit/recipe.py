@@ -6,13 +6,12 @@ By it the same bundle can be made again, elsewhere and by others. Paths in a rec
 import os
 import re
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta
-from msgspec.structs import replace
 
 from edgekit.build_request import BuildRequest
 from edgekit.conversion import SourceOptions
@@ -61,6 +60,11 @@ class Digests(_Part, frozen=True, kw_only=True):
     calibration: Digest | None = None
     evaluation: Digest | None = None
 
+    @classmethod
+    def of(cls, lineage: Lineage) -> "Digests":
+        """Those that *lineage* names."""
+        return cls(source=lineage.source_digest, calibration=lineage.calibration_digest, evaluation=lineage.evaluation_digest)
+
     @property
     def given(self) -> dict[str, str]:
         """Those that are not left open, by role."""
@@ -104,11 +108,6 @@ class Recipe(_Part, frozen=True, kw_only=True):
         """What was said, field by field, as JSON and TOML have it; what was left open is left out."""
         fields: dict[str, Any] = msgspec.json.decode(self.encode())
         return _drop_empty(fields)
-
-    def with_digests(self, lineage: Lineage) -> "Recipe":
-        """The same recipe for the very source and data that *lineage* names."""
-        found = Digests(source=lineage.source_digest, calibration=lineage.calibration_digest, evaluation=lineage.evaluation_digest)
-        return replace(self, digests=found)
 
     def to_request(self, destination: Path, base: Path = Path()) -> BuildRequest:
         """The request that this is, with paths that are relative to *base*."""
@@ -174,15 +173,13 @@ def describe_request(request: BuildRequest, base: Path | None = None) -> Recipe:
     )
 
 
-def check_digests(expected: Mapping[str, str], lineage: Lineage) -> None:
-    """Refuse a source or data other than a recipe was written for: *expected* has their digests by role (Digests)."""
-    for role, digest in expected.items():
-        found = getattr(lineage, f"{role}_digest")
-        if found != digest:
-            problem = f"its digest is {found or 'that of nothing, since none was given'}, and the recipe was written for {digest}"
-            raise InputError(
-                f"--{role}" if role != "source" else lineage.source, problem, f"Give that one, or take {role} out of the recipe's digests."
-            )
+def check_digests(request: BuildRequest, found: Digests) -> None:
+    """Refuse a source or data, whose digests are *found*, other than the recipe of *request* was written for."""
+    for role, digest in request.digests.items():
+        mine = found.given.get(role)
+        if mine != digest:
+            problem = f"its digest is {mine or 'that of nothing, since none was given'}, and the recipe was written for {digest}"
+            raise InputError(getattr(request, role) or f"--{role}", problem, f"Give that one, or take {role} out of the recipe's digests.")
 
 
 def read_recipe(path: Path) -> Recipe:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.shell_completion import CompletionItem
 
+from edgekit.cli.recipe_options import keep_recipe, recipe_options, show_plan
 from edgekit.cli.source_options import source_options
 
 if TYPE_CHECKING:
@@ -32,6 +33,8 @@ Examples:
   edgekit convert model.keras -o bundle
   edgekit convert model.tflite -o bundle --to tflite,openvino
   edgekit convert model.xml -o bundle
+  edgekit convert digits.onnx -o digits-bundle --save-recipe digits.toml
+  edgekit convert --recipe digits.toml -o digits-bundle --dry-run
 
 SIZES are joined by x or by commas: 1x3x224x224, ?x3x224x224, batch,sequence. A question mark leaves a size open; so does
 a name, in --input, where equal names mean equal sizes.
@@ -115,6 +118,8 @@ _FILE: dict[str, Any] = {"type": click.Path(path_type=Path)}
 @click.option("--metric", help="What is measured on the evaluation data: top1 (the default) or top5.")
 @click.option("--max-drop", type=float, default=0.01, show_default=True, callback=_check_finite, help="The most that the metric may fall.")
 @click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True, help="Threads that each variant is timed with.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="What every random choice follows from.")
+@recipe_options
 @click.option("--json", "as_json", is_flag=True, help="Print the manifest's record as JSON.")
 def convert(  # noqa: PLR0913 - a click command takes one argument for each option
     *,
@@ -130,12 +135,17 @@ def convert(  # noqa: PLR0913 - a click command takes one argument for each opti
     metric: str | None,
     max_drop: float,
     threads: int,
+    seed: int,
+    save_recipe: Path | None,
+    dry_run: bool,
+    digests: dict[str, str],
     as_json: bool,
 ) -> None:
     """Make a bundle of measured variants of *source* in *output*, and show it."""
     from edgekit.build import build_bundle
     from edgekit.build_request import BuildRequest
     from edgekit.cli.console import progress
+    from edgekit.recipe import Digests
 
     request = BuildRequest(
         source=source,
@@ -150,9 +160,15 @@ def convert(  # noqa: PLR0913 - a click command takes one argument for each opti
         metric=metric,
         max_drop=max_drop,
         threads=threads,
+        seed=seed,
+        digests=digests,
     )
+    if dry_run:
+        show_plan(request, save_recipe, as_json=as_json)
+        return
     with progress() as show:
         manifest = build_bundle(request, show)
+    keep_recipe(request, save_recipe, Digests.of(manifest.lineage))
     _show(manifest, output, target, as_json=as_json)
 
 
