@@ -72,7 +72,8 @@ def _check_axes(step: Transpose) -> None:
 def _transpose(axes: tuple[int, ...], array: Array) -> Array:
     if array.ndim != len(axes) + 1:
         raise InputError("axes", f"they are {len(axes)}, and a sample is {list(array.shape[1:])}", "Name each axis of one sample.")
-    return array.transpose(0, *(axis + 1 for axis in axes))
+    turned: Array = array.transpose(0, *(axis + 1 for axis in axes))
+    return turned
 
 
 def _check_frames(step: Spectrogram) -> None:
