@@ -4,6 +4,7 @@ The file is Hugging Face's ``tokenizer.json``, read by their own library. It may
 text endless, or take for ever over it, is refused before it is used.
 """
 
+import contextlib
 import json
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -20,8 +21,9 @@ from edgekit.processing.libraries import load_library
 #: The longest text, in bytes of UTF-8, and the largest tokeniser.
 MAX_TEXT_BYTES = 1 << 20
 MAX_FILE_BYTES = 64 << 20
-#: By how much a tokeniser may lengthen a text before it looks for tokens: Unicode's own forms (NFKD) lengthen one letter by 18.
-MAX_GROWTH = 1000
+#: How many times as long a tokeniser may make a text before it looks for tokens. Those in use put a mark before each word, and
+#: another letter in the place of one.
+MAX_GROWTH = 64
 #: WordPiece tries each piece of a word, so a word's length counts squared; 100 is usual.
 MAX_WORD = 1000
 _REMEDY = "Save the tokeniser again: tokenizer.save('tokenizer.json')."
@@ -60,14 +62,22 @@ def _find_steps(feature: Feature, subject: str) -> tuple[Tokenize, str]:
 
 
 def _encode(tokenizer: Any, text: str, subject: str) -> Any:
-    try:
+    with _naming_failures(subject, "the tokeniser cannot read it", "Give another text, or another tokeniser."):
         encoding = tokenizer.encode(text)
-    except Exception as error:
-        # The library raises Exception itself, where a vocabulary has no token for what it does not know.
-        raise InputError(subject, f"the tokeniser cannot read it: {str(error)[:300]}", "Give another text.") from error
     if not encoding.ids:
         raise InputError(subject, "it has no tokens", "Give a text with words.")
     return encoding
+
+
+@contextlib.contextmanager
+def _naming_failures(subject: str | Path, problem: str, remedy: str) -> Iterator[None]:
+    """Turn what the library raises, which is Exception itself, or a panic of Rust's that is no Exception, into an InputError."""
+    try:
+        yield
+    except BaseException as error:
+        if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
+            raise
+        raise InputError(subject, f"{problem}: {str(error)[:300]}", remedy) from error
 
 
 def read_text(raw: Raw, subject: str) -> str:
@@ -100,11 +110,8 @@ def open_tokenizer(path: Path) -> Any:
     except (ValueError, RecursionError) as error:
         raise InputError(path, f"it is no tokeniser: {error}", _REMEDY) from error
     check_tokenizer(described, path)
-    try:
+    with _naming_failures(path, "it is no tokeniser that can be read", _REMEDY):
         return library.Tokenizer.from_str(data.decode())
-    except Exception as error:
-        # The library raises Exception itself.
-        raise InputError(path, f"it is no tokeniser that can be read: {str(error)[:300]}", _REMEDY) from error
 
 
 def _read_file(path: Path) -> bytes:
@@ -156,12 +163,17 @@ def _find_growth(part: Mapping[str, Any]) -> float:
         # Before each piece, of which there may be one for each letter.
         return 1.0 + _count(part.get("prepend"))
     if kind == "TemplateProcessing":
-        return float(max(1, _count(part.get("single"))))
+        return float(max(1, sum("Sequence" in item for item in _as_list(part.get("single")))))
     return 1.0
 
 
 def _count(value: Any) -> int:
-    return len(value) if isinstance(value, str | list) else 0
+    return len(value) if isinstance(value, str) else 0
+
+
+def _as_list(value: Any) -> list[Any]:
+    """The objects in *value*, a list of them."""
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
 
 
 def _set_up(tokenizer: Any, step: Tokenize) -> Any:
