@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from edgekit.box_parity import BoxReader
 from edgekit.errors import GateRefused
 from edgekit.manifest import Choice, Metric, Parity, Variant
 from edgekit.precisions import find_precision
@@ -13,6 +14,10 @@ TIE = 0.03
 #: The largest mean deviation, as a share of the output's range, without labelled data to judge by.
 MEAN_DEVIATION = {"fp32": 1e-4}
 MEAN_DEVIATION_REDUCED = 0.05
+#: The least share of a detector's boxes that must be found again, of the same class and overlapping by half. In floats only a
+#: score at the very threshold may tip; what is reduced is broken where it agrees on less than it differs in.
+BOX_AGREEMENT = {"fp32": 0.98}
+BOX_AGREEMENT_REDUCED = 0.5
 
 # What is tried first where nothing was measured, and what it is called. Integers throughout cost the least; ranges that
 # each inference must find cost time, and where only weights are integers the arithmetic is a float's.
@@ -20,14 +25,20 @@ _SCHEMES = {"static": "int8 variant", "dynamic": "dynamic int8 variant", "weight
 _UNKNOWN_SCHEME = "static"
 
 
-def find_parity_fault(precision: str, parity: Parity, ranges: dict[str, float]) -> str | None:
+def find_parity_fault(precision: str, parity: Parity, ranges: dict[str, float], boxes: BoxReader | None = None) -> str | None:
     """Why *parity* is too poor for any use, with the outputs' *ranges* on the golden samples; None where it is not.
 
-    Only a conversion that went wrong is caught here; whether a sound one is good enough is for the metric to say.
+    Only a conversion that went wrong is caught here; whether a sound one is good enough is for the metric to say. A detector
+    must find its boxes again, where there were any: beside coordinates of hundreds of pixels, scores that are all lost deviate
+    by nothing. Outputs that it sorts by their scores are judged by *boxes* alone.
     """
+    least = BOX_AGREEMENT.get(precision, BOX_AGREEMENT_REDUCED)
+    if parity.box_agreement is not None and parity.box_agreement < least:
+        return f"it finds {parity.box_agreement:.1%} of the boxes again, and {least:.1%} is the least for {precision}"
+    by_boxes = boxes.sorted_outputs if boxes is not None and parity.box_agreement is not None else frozenset()
     allowed = MEAN_DEVIATION.get(precision, MEAN_DEVIATION_REDUCED)
     for name, deviation in parity.outputs.items():
-        if deviation.mean_abs > allowed * ranges[name]:
+        if name not in by_boxes and deviation.mean_abs > allowed * ranges[name]:
             share = deviation.mean_abs / ranges[name] if ranges[name] else float("inf")
             return f"its output {name!r} deviates by {share:.2%} of its range on average, and {allowed:.2%} is the most for {precision}"
     return None

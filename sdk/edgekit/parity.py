@@ -7,9 +7,11 @@ from typing import Protocol
 import numpy as np
 
 from edgekit.arrays import Array, Arrays, is_text, to_plain
+from edgekit.box_parity import BoxReader, swap_classes
 from edgekit.errors import ConversionError, ParityError
 from edgekit.golden import GoldenSamples, is_class_row
 from edgekit.manifest import Deviation, Parity, Tolerance
+from edgekit.overlap import share_matched
 from edgekit.tensors import TensorSpec
 
 #: Samples that are run at once where a model takes any batch.
@@ -50,8 +52,8 @@ def _answer(session: Answering, inputs: Mapping[str, Array], samples: range, at_
     return {name: array[: len(samples)] for name, array in answers.items()}
 
 
-def measure_parity(expected: Mapping[str, Array], actual: Mapping[str, Array], subject: str) -> Parity:
-    """How far *actual* is from *expected*, output by output, with the samples along the first axis.
+def measure_parity(expected: Mapping[str, Array], actual: Mapping[str, Array], subject: str, boxes: BoxReader | None = None) -> Parity:
+    """How far *actual* is from *expected*, output by output, with the samples along the first axis; of a detector also in *boxes*.
 
     Raises:
         ParityError: an output is missing, has another shape, or is not finite where the expected one is.
@@ -64,6 +66,7 @@ def measure_parity(expected: Mapping[str, Array], actual: Mapping[str, Array], s
         max_abs=max(one.max_abs for one in outputs.values()),
         mean_abs=max(one.mean_abs for one in outputs.values()),
         top1_agreement=float(min(agreements)) if agreements else None,
+        box_agreement=None if boxes is None else boxes.measure_agreement(expected, actual),
         outputs=outputs,
     )
 
@@ -107,14 +110,19 @@ def derive_tolerance(parity: Parity, expected: Mapping[str, Array], precision: s
     """
     factor, floor = (4.0, 1e-4) if precision == "fp32" else (1.5, 1e-2)
     outputs = {name: _slacken(parity.outputs[name], array, factor, floor) for name, array in expected.items()}
-    agreement = parity.top1_agreement
+    agreement, found_again = parity.top1_agreement, parity.box_agreement
     return Tolerance(
         max_abs=max(one.max_abs for one in outputs.values()),
         mean_abs=max(one.mean_abs for one in outputs.values()),
         top1_agreement=None if agreement is None else max(0.0, agreement - 1 / parity.n),
+        box_agreement=None if found_again is None else max(0.0, found_again - 1 / parity.n),
         outputs=outputs,
-        slack=f"{factor:g} x measured + {floor:g} x the output's range (mean: a tenth of that), and one sample for top-1",
+        slack=f"{factor:g} x measured + {floor:g} x the output's range (mean: a tenth of that), and one sample for {_name_shares(parity)}",
     )
+
+
+def _name_shares(parity: Parity) -> str:
+    return "top-1" if parity.box_agreement is None else "top-1 and for boxes"
 
 
 def _slacken(measured: Deviation, expected: Array, factor: float, floor: float) -> Deviation:
@@ -122,13 +130,21 @@ def _slacken(measured: Deviation, expected: Array, factor: float, floor: float) 
     return Deviation(max_abs=factor * measured.max_abs + floor * reach, mean_abs=factor * measured.mean_abs + floor / 10 * reach)
 
 
-def find_violations(parity: Parity, tolerance: Tolerance) -> list[str]:
-    """Each way in which *parity* exceeds *tolerance*, in words; empty where it keeps it."""
+def find_violations(parity: Parity, tolerance: Tolerance, boxes: BoxReader | None = None) -> list[str]:
+    """Each way in which *parity* exceeds *tolerance*, in words; empty where it keeps it.
+
+    Outputs that are sorted by their scores are judged by *boxes* alone, where these were compared: two scores that are nearly
+    equal change places, and every number in their rows with them. Without *boxes* all are judged by their deviation.
+    """
+    by_boxes = boxes.sorted_outputs if boxes is not None and parity.box_agreement is not None else frozenset()
     # What is over all outputs is the worst of them, so it judges those that have no tolerance of their own.
     pairs = [(name, measured, tolerance.outputs.get(name, tolerance)) for name, measured in parity.outputs.items()]
-    found = [text for name, measured, allowed in pairs or [("it", parity, tolerance)] for text in _compare(name, measured, allowed)]
+    judged = [pair for pair in pairs if pair[0] not in by_boxes] if pairs else [("it", parity, tolerance)]
+    found = [text for name, measured, allowed in judged for text in _compare(name, measured, allowed)]
     if tolerance.top1_agreement is not None and (parity.top1_agreement or 0.0) < tolerance.top1_agreement:
         found.append(f"top-1 agrees on {parity.top1_agreement or 0:.1%} of {parity.n} samples, and {tolerance.top1_agreement:.1%} is asked for")
+    if boxes is not None and tolerance.box_agreement is not None and (parity.box_agreement or 0.0) < tolerance.box_agreement:
+        found.append(f"{parity.box_agreement or 0:.1%} of the boxes are found again, and {tolerance.box_agreement:.1%} is asked for")
     return found
 
 
@@ -140,34 +156,47 @@ def _compare(name: str, measured: Deviation, allowed: Deviation) -> list[str]:
     ]
 
 
-def check_parity(golden: GoldenSamples, answers: Arrays, tolerance: Tolerance, subject: str) -> Parity:
-    """The parity of *answers* with the golden samples' outputs, or ParityError where *tolerance* is exceeded."""
-    parity = measure_parity(golden.outputs, answers, subject)
-    violations = find_violations(parity, tolerance)
+def check_parity(golden: GoldenSamples, answers: Arrays, tolerance: Tolerance, subject: str, boxes: BoxReader | None = None) -> Parity:
+    """The parity of *answers* with the golden samples' outputs, or ParityError where *tolerance* is exceeded.
+
+    A detector is held against the source in its *boxes* too (edgekit.box_parity.prepare_box_reader).
+    """
+    parity = measure_parity(golden.outputs, answers, subject, boxes)
+    violations = find_violations(parity, tolerance, boxes)
     if violations:
         raise ParityError(subject, violations)
     return parity
 
 
-def prove(session: Answering, golden: GoldenSamples, tolerance: Tolerance, subject: str) -> Parity:
+def prove(session: Answering, golden: GoldenSamples, tolerance: Tolerance, subject: str, boxes: BoxReader | None = None) -> Parity:
     """Run the golden samples through *session*; its parity, or ParityError where it exceeds *tolerance*."""
-    return check_parity(golden, answer_samples(session, golden.inputs, subject), tolerance, subject)
+    return check_parity(golden, answer_samples(session, golden.inputs, subject), tolerance, subject, boxes)
 
 
-def check_power(golden: GoldenSamples, tolerance: Tolerance, subject: str) -> None:
+def check_power(golden: GoldenSamples, tolerance: Tolerance, subject: str, boxes: BoxReader | None = None, answers: Arrays | None = None) -> None:
     """Refuse a tolerance so wide that a broken model would pass it.
 
     Three broken models are played on the recorded answers: one that always gives their mean, one whose answers
-    belong to other samples, and for each two classes among the answers one that swaps them.
+    belong to other samples, and for each two classes among the answers one that swaps them. Of a detector two classes are
+    swapped among the *boxes* of its own *answers*, where they have twice the boxes that the tolerance lets it miss.
     """
-    for name, answers in _broken_models(golden):
-        if _passes(golden, answers, tolerance, subject):
-            raise ConversionError(subject, f"it deviates so much that {name} would pass its golden samples too", "Give better calibration data.")
+    for name, broken in _broken_models(golden):
+        if _passes(golden, broken, tolerance, subject, boxes):
+            raise _refuse_tolerance(subject, name)
+    if boxes is not None and answers is not None and tolerance.box_agreement is not None:
+        expected = boxes.read(golden.outputs)
+        for first, second, swapped in swap_classes(boxes.read(answers), 2 / golden.n):
+            if (share_matched(zip(expected, swapped, strict=True)) or 0.0) >= tolerance.box_agreement:
+                raise _refuse_tolerance(subject, f"swapping the boxes of classes {first} and {second}")
 
 
-def _passes(golden: GoldenSamples, answers: Arrays, tolerance: Tolerance, subject: str) -> bool:
+def _refuse_tolerance(subject: str, name: str) -> ConversionError:
+    return ConversionError(subject, f"it deviates so much that {name} would pass its golden samples too", "Give better calibration data.")
+
+
+def _passes(golden: GoldenSamples, answers: Arrays, tolerance: Tolerance, subject: str, boxes: BoxReader | None) -> bool:
     try:
-        check_parity(golden, answers, tolerance, subject)
+        check_parity(golden, answers, tolerance, subject, boxes)
     except ParityError:
         return False
     return True

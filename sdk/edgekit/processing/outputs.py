@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
+from msgspec.structs import replace
 
 from edgekit.arrays import Array, Arrays
 from edgekit.errors import InputError
@@ -37,7 +38,7 @@ class Output:
             InputError: it is not there, or has another shape than it declares.
         """
         found = outputs.get(self.spec.name)
-        if found is None or not self.spec.accepts(found.shape):
+        if found is None or not self._accepts(found.shape):
             shape = "not there" if found is None else f"of shape {list(found.shape)}"
             raise InputError(f"output {self.spec.name!r}", f"it is {shape}, and {self.spec} is declared", _MODEL)
         if self.spec.quantization is not None and found.dtype.kind in "iu":
@@ -45,6 +46,10 @@ class Output:
         # What float64 holds and float32 does not becomes infinite, which each reading knows what to do with.
         with np.errstate(over="ignore"):
             return found.astype(np.float32, copy=False)
+
+    def _accepts(self, shape: tuple[int, ...]) -> bool:
+        # A model that takes one sample at a time was asked for each, so there may be more of them than it declares.
+        return bool(shape) and replace(self.spec, shape=("samples", *self.axes)).accepts(shape)
 
     def take_one(self, outputs: Mapping[str, Array]) -> Array:
         """The values of the one sample that an item gave; InputError where it gave several, as windows do."""
