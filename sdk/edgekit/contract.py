@@ -252,7 +252,7 @@ class _Reading(Record, frozen=True, kw_only=True, tag_field="read"):
 class Classify(_Reading, frozen=True, kw_only=True, tag="classes"):
     """Scores for each class in *output*: those of the *top* classes that reach *threshold*, the highest first.
 
-    Scores go through *activation* first, along the last axis.
+    Scores go through *activation* first, along the last axis. Over all samples that one item gives, they are the mean.
     """
 
     output: TensorName
@@ -269,8 +269,9 @@ class Detect(_Reading, frozen=True, kw_only=True, tag="boxes"):
     *boxes* alone, (4 + classes, n), as Ultralytics exports it, and ``yolo-objectness`` (n, 5 + classes).
 
     *form* is what four numbers are, *unit* whether they are pixels of the model's picture or shares of it. Scores go through
-    *activation*; the class *background*, counted from the end where negative, is none. *first_class* is what the number 0 in *classes* stands for.
-    What reaches *threshold* is kept, and of boxes of one class that overlap by *iou* or more the highest alone, where that is
+    *activation*, and each box has the class with the highest; the class *background*, counted from the end where negative, is
+    none, and the others keep their numbers. *first_class* is what the number 0 in *classes* stands for.
+    What reaches *threshold* is kept, and of boxes of one class that overlap by more than *iou* the highest alone, where that is
     given; at most *most* of them.
     """
 
@@ -290,14 +291,20 @@ class Detect(_Reading, frozen=True, kw_only=True, tag="boxes"):
 
 
 class Segment(_Reading, frozen=True, kw_only=True, tag="mask"):
-    """A class for each pixel of the caller's picture: the highest along *axis* of *output*, one sample of which is (C, H, W) or (H, W, C)."""
+    """A class for each pixel of the caller's picture: the highest along *axis* of *output*, one sample of which is (C, H, W) or (H, W, C).
+
+    Each pixel has the class of the cell in which its middle lies, and -1 where the model did not see it.
+    """
 
     output: TensorName
     axis: Literal["first", "last"] = "first"
 
 
 class Embed(_Reading, frozen=True, kw_only=True, tag="embedding"):
-    """One vector: *output*, of (tokens, size) the mean over the tokens that are none of the filling, or the first; of length 1 where *normalize*."""
+    """One vector: *output*, of (tokens, size) the mean over the tokens that are none of the filling, or the first; of length 1 where *normalize*.
+
+    Over all samples that one item gives, it is their mean.
+    """
 
     output: TensorName
     pool: Literal["none", "mean", "first"] = "none"
@@ -320,6 +327,7 @@ class Transcribe(_Reading, frozen=True, kw_only=True, tag="ctc"):
     """A text: the highest label of each step of *output* (steps, labels), repetitions taken as one and *blank* left out.
 
     The best path of connectionist temporal classification (Graves et al. 2006). *space* is the label that stands for a space.
+    The steps of all samples that one item gives are one path.
     """
 
     output: TensorName

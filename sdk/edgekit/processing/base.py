@@ -62,7 +62,11 @@ class Pipeline(Protocol):
         """The answer in the caller's words, by name, from the model's *outputs* for what it was *fed* with.
 
         ``labels`` (bytes), ``classes`` (int64) and ``scores`` (float32) have one entry for each class or box, ``boxes`` (n, 4)
-        are x and y of two corners in pixels of the caller's picture, ``mask`` (rows, columns) is of its size, ``embedding`` is
-        a vector, ``score`` and ``is_anomaly`` are one each, and so is ``text``. Without a way to read, it is *outputs*.
+        are x and y of two corners in pixels of the caller's picture, ``mask`` (rows, columns; int32) is of its size,
+        ``embedding`` is a vector, ``score`` and ``is_anomaly`` are one each, and so is ``text``. Without a way to read, it is
+        *outputs*. What is not a number has its place in each reading: it is left out, unknown, or an anomaly.
+
+        Raises:
+            InputError: an output has not the shape that the model declares.
         """
         ...
