@@ -1,9 +1,12 @@
 """Named arrays in ``.npz`` files, read with care: such a file may come from anybody."""
 
+import contextlib
 import io
 import math
+import struct
+import tempfile
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
 
@@ -20,6 +23,10 @@ Arrays = dict[str, Array]
 MAX_BYTES = 4 << 30
 #: numpy itself takes no header of more than 10,000 letters (numpy.lib.format).
 _LONGEST_HEADER = 1 << 16
+_CHUNK = 1 << 20
+#: The fields of a file's own header in a ZIP archive, of which the last two are the lengths of its name and extra field
+#: (APPNOTE.TXT, 4.3.7).
+_LOCAL_HEADER = struct.Struct("<4s5H3I2H")
 _REMEDY = "Write it with numpy.savez(path, name=array, …)."
 
 
@@ -34,6 +41,27 @@ def read_arrays(path: Path, max_bytes: int = MAX_BYTES) -> Arrays:
     try:
         with path.open("rb") as file:
             return _read(file, str(path), max_bytes)
+    except OSError as error:
+        raise InputError(path, f"it cannot be read: {error.strerror}", "Check the path.") from error
+
+
+def map_arrays(path: Path, max_bytes: int = MAX_BYTES) -> Arrays:
+    """The arrays of the ``.npz`` file at *path*, of which memory holds what is looked at: they may be larger than it.
+
+    What lies in the archive as it is, as numpy.savez writes it, is mapped. What is compressed is unpacked into a temporary
+    file without a name, which goes with the array. Every byte is held against the archive's checksums first.
+
+    Raises:
+        InputError: as read_arrays does; *max_bytes* bounds what is unpacked.
+    """
+    try:
+        with path.open("rb") as file, _naming_damage(str(path)), zipfile.ZipFile(file) as archive:
+            members = archive.infolist()
+            packed = [member for member in members if member.compress_type != zipfile.ZIP_STORED]
+            for member in members:
+                _declared_bytes(archive, member)
+            _check_sizes(archive, packed, str(path), max_bytes)
+            return {member.filename.removesuffix(".npy"): _map_member(archive, member, file) for member in members}
     except OSError as error:
         raise InputError(path, f"it cannot be read: {error.strerror}", "Check the path.") from error
 
@@ -73,11 +101,17 @@ def to_plain(array: Array) -> Array:
 
 
 def _read(file: IO[bytes], subject: str, max_bytes: int) -> Arrays:
+    with _naming_damage(subject), zipfile.ZipFile(file) as archive:
+        members = archive.infolist()
+        _check_sizes(archive, members, subject, max_bytes)
+        return {member.filename.removesuffix(".npy"): _read_member(archive, member) for member in members}
+
+
+@contextlib.contextmanager
+def _naming_damage(subject: str) -> Iterator[None]:
+    """Turn whatever a damaged archive raises into an InputError."""
     try:
-        with zipfile.ZipFile(file) as archive:
-            members = archive.infolist()
-            _check_sizes(archive, members, subject, max_bytes)
-            return {member.filename.removesuffix(".npy"): _read_member(archive, member) for member in members}
+        yield
     except InputError:
         raise
     except Exception as error:
@@ -90,6 +124,31 @@ def _read_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Array:
     with archive.open(member) as file:
         array: Array = npy.read_array(file, allow_pickle=False)
         return array
+
+
+def _map_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, file: IO[bytes]) -> Array:
+    """The array of *member*, mapped from the archive's own *file*, or from a nameless one where it is compressed."""
+    stored = member.compress_type == zipfile.ZIP_STORED
+    with archive.open(member) as source, tempfile.TemporaryFile() as unpacked:
+        while chunk := source.read(_CHUNK):  # to the end, where zipfile holds the bytes against their checksum
+            if not stored:
+                unpacked.write(chunk)
+        if not stored:
+            return _map_array(unpacked, 0)
+    file.seek(member.header_offset)
+    *_, name_length, extra_length = _LOCAL_HEADER.unpack(file.read(_LOCAL_HEADER.size))
+    return _map_array(file, member.header_offset + _LOCAL_HEADER.size + name_length + extra_length)
+
+
+def _map_array(file: IO[bytes], start: int) -> Array:
+    """The array whose ``.npy`` form begins at the byte *start* of *file*."""
+    file.seek(start)
+    version = npy.read_magic(file)
+    shape, fortran, dtype = (npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0)(file)
+    if 0 in shape or dtype.itemsize == 0:
+        return np.empty(shape, dtype)
+    # A map of its own keeps the file open for as long as the array lives.
+    return np.memmap(file, dtype, "r", file.tell(), shape, "F" if fortran else "C")
 
 
 def _check_sizes(archive: zipfile.ZipFile, members: list[zipfile.ZipInfo], subject: str, max_bytes: int) -> None:

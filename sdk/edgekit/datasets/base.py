@@ -50,11 +50,16 @@ class Dataset(Protocol):
     when it is read and not before.
     """
 
-    kind: str
-    path: Path
-    keys: Sequence[str]
-    classes: tuple[str, ...]
-    files: tuple[Path, ...]
+    @property
+    def kind(self) -> str: ...  # noqa: D102 - the class says what each is
+    @property
+    def path(self) -> Path: ...  # noqa: D102
+    @property
+    def keys(self) -> Sequence[str]: ...  # noqa: D102
+    @property
+    def classes(self) -> tuple[str, ...]: ...  # noqa: D102
+    @property
+    def files(self) -> tuple[Path, ...]: ...  # noqa: D102
 
     def read(self, key: str) -> Sample:
         """The sample of *key*.
