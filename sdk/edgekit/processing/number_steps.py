@@ -111,7 +111,8 @@ def _lay_out(axes: str, array: Array) -> Array:
     if array.ndim != 4:
         raise InputError("axes", f"rows, columns and channels are expected, and it is {list(array.shape[1:])}", "Leave this step out.")
     if axes != "HW":
-        return array.transpose(_AXES[axes])
+        laid_out: Array = array.transpose(_AXES[axes])
+        return laid_out
     if array.shape[3] != 1:
         raise InputError("axes", f"HW is for grey pictures, and there are {array.shape[3]} channels", "Put a step color with GRAY before it.")
     return array[..., 0]
