@@ -178,8 +178,10 @@ def find_examples():
 
 
 @pytest.mark.parametrize("command", find_examples())
-def test_examples_are_commands_that_are_read(command):
+def test_examples_are_commands_that_are_read(command, tmp_path, monkeypatch):
     """What the help and the guides show is taken as it stands, and names targets, formats and precisions that there are."""
+    monkeypatch.chdir(tmp_path)
+    Path("digits.toml").write_text('source = "digits.onnx"\n')
     with convert.make_context("convert", command.split()[2:]) as context:
         asked = context.params
     order_precisions(asked["precisions"] or ())
