@@ -76,8 +76,8 @@ def feed_samples(dataset: Dataset, keys: Sequence[str], pipeline: Pipeline, dire
         DeviceError: a library is missing, or the disk is full.
     """
     with naming_disk_errors(directory), contextlib.ExitStack() as stack:
-        files = [stack.enter_context((directory / f"input-{place}.bin").open("w+b")) for place, _ in enumerate(pipeline.inputs)]
-        columns = [_Column(spec.name, file) for spec, file in zip(pipeline.inputs, files, strict=True)]
+        files = [stack.enter_context((directory / f"input-{place}.bin").open("w+b")) for place, _ in enumerate(pipeline.specs)]
+        columns = [_Column(spec.name, file) for spec, file in zip(pipeline.specs, files, strict=True)]
         collected = _Collected(columns, _Masks(stack.enter_context((directory / "masks.bin").open("w+b"))))
         skipped: list[Skip] = []
         for done, key in enumerate(keys):
@@ -109,7 +109,7 @@ def check_skipped(path: Path, skipped: Sequence[Skip], count: int) -> None:
 def _feed(dataset: Dataset, key: str, pipeline: Pipeline) -> tuple[Sample, Fed]:
     sample = dataset.read(key)
     if sample.ready:
-        return sample, Fed({spec.name: _take_ready(sample, spec) for spec in pipeline.inputs})
+        return sample, Fed({spec.name: _take_ready(sample, spec) for spec in pipeline.specs})
     return sample, pipeline.feed(sample.raws)
 
 

@@ -45,10 +45,17 @@ class Fed:
 
 
 class Pipeline(Protocol):
-    """A contract that is ready to be carried out. Safe to be used by many threads."""
+    """A contract that is ready to be carried out. Safe to be used by many threads.
 
-    inputs: tuple[TensorSpec, ...]
-    answers: tuple[TensorSpec, ...]
+    *inputs* are what callers give, *answers* what they get, and *specs* the inputs of the model.
+    """
+
+    @property
+    def inputs(self) -> tuple[TensorSpec, ...]: ...  # noqa: D102 - the class says what each is
+    @property
+    def answers(self) -> tuple[TensorSpec, ...]: ...  # noqa: D102
+    @property
+    def specs(self) -> tuple[TensorSpec, ...]: ...  # noqa: D102
 
     def feed(self, raws: Mapping[str, Raw]) -> Fed:
         """What the model is fed with for one item.
