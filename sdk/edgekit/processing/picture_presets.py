@@ -19,7 +19,7 @@ IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 #: What Ultralytics fills the border of a letterbox with.
 LETTERBOX_GREY = 114
 #: torchvision's evaluation makes the short side 256 and cuts 224 out of the middle.
-_CROPPED_SHARE = 224 / 256
+CROPPED_SHARE = 224 / 256
 #: Below it, pictures come in the model's own size (MNIST 28, CIFAR 32), and nothing is cut off.
 _LEAST_CROPPED = 64
 _REMEDY = "Write the contract down, and give it with --processing FILE."
@@ -77,7 +77,7 @@ def _cut_middle(picture: PictureTensor) -> list[Step]:
     width, height = picture.width, picture.height
     if min(width, height) < _LEAST_CROPPED:
         return [Resize(width=width, height=height)]
-    cover = Resize(width=round(width / _CROPPED_SHARE), height=round(height / _CROPPED_SHARE), fit="cover")
+    cover = Resize(width=round(width / CROPPED_SHARE), height=round(height / CROPPED_SHARE), fit="cover")
     return [cover, Crop(width=width, height=height)]
 
 
