@@ -3,12 +3,14 @@
 from collections.abc import Callable, Sequence
 from math import isclose
 
-from edgekit.contract import Anomaly, Classify, Detect, Embed, Segment
+from edgekit.contract import Anomaly, Classify, Detect, Embed, Segment, Transcribe
 from edgekit.errors import InputError
 from edgekit.processing.picture_tensors import PictureTensor
 from edgekit.tensors import TensorSpec
 
 _REMEDY = "Write the contract down, and give it with --processing FILE."
+#: What tokenisers for connectionist temporal classification call the blank.
+_BLANKS = ("<pad>", "[PAD]", "<blank>", "<blk>", "_")
 _POOLED = ("embed", "pool", "feature")
 
 
@@ -115,6 +117,15 @@ def read_anomaly(subject: str, given: TensorSpec, outputs: Sequence[TensorSpec])
         if len(found) == 1:
             return Anomaly(output=found[0], of=of)
     raise _lack(subject, "which output is the input rebuilt, or a single figure,", outputs)
+
+
+def read_transcript(subject: str, outputs: Sequence[TensorSpec], labels: Sequence[str]) -> Transcribe:
+    """One row of labels for each step. The blank is the label that wav2vec 2.0 and others give it, else the first; ``|`` is a space."""
+    rows = [spec for spec in outputs if len(spec.shape) == 3 and spec.shape[2] == len(labels)]
+    if len(rows) != 1:
+        raise _lack(subject, f"which output has one of the {len(labels)} labels for each step", outputs)
+    blank = next((labels.index(name) for name in _BLANKS if name in labels), 0)
+    return Transcribe(output=rows[0].name, blank=blank, space="|" if "|" in labels else None)
 
 
 def _lack(subject: str, what: str, outputs: Sequence[TensorSpec]) -> InputError:

@@ -12,8 +12,9 @@ from edgekit.artifacts import FileEntry
 from edgekit.contract import Feature, Processing, Reading, Task, Tokenize
 from edgekit.errors import InputError, UnknownName
 from edgekit.files import digest_file
-from edgekit.processing.answer_presets import read_anomaly, read_boxes, read_classes, read_embedding, read_mask
+from edgekit.processing.answer_presets import read_anomaly, read_boxes, read_classes, read_embedding, read_mask, read_transcript
 from edgekit.processing.picture_presets import feed_classifier, feed_letterboxed, feed_whole, take_picture
+from edgekit.processing.sound_presets import feed_sound, is_sound
 from edgekit.tensors import TensorSpec
 
 #: The longest file with a contract: the labels of 100,000 classes and their steps are far less.
@@ -66,11 +67,24 @@ def _segment(model: Described) -> tuple[Feature, Reading]:
     return feed_whole(model.task, picture), read_mask(model.task, model.outputs, picture)
 
 
+def _hear(model: Described) -> tuple[Feature, Reading]:
+    return feed_sound(model.task, model.inputs), read_classes(model.task, model.outputs, model.labels)
+
+
+def _transcribe(model: Described) -> tuple[Feature, Reading]:
+    return feed_sound(model.task, model.inputs), read_transcript(model.task, model.outputs, model.labels)
+
+
 def _embed(model: Described) -> tuple[Feature, Reading]:
-    return feed_classifier(model.task, take_picture(model.task, model.inputs)), read_embedding(model.task, model.outputs)
+    answer = read_embedding(model.task, model.outputs)
+    if is_sound(model.inputs):
+        return feed_sound(model.task, model.inputs), answer
+    return feed_classifier(model.task, take_picture(model.task, model.inputs)), answer
 
 
 def _find_anomalies(model: Described) -> tuple[Feature, Reading]:
+    if is_sound(model.inputs):
+        return feed_sound(model.task, model.inputs), read_anomaly(model.task, model.inputs[0], model.outputs)
     picture = take_picture(model.task, model.inputs)
     return feed_whole(model.task, picture, "unit"), read_anomaly(model.task, picture.spec, model.outputs)
 
@@ -87,6 +101,8 @@ _PRESETS: Mapping[str, Callable[[Described], tuple[Feature, Reading]]] = {
     "segment": _segment,
     "embed": _embed,
     "anomaly": _find_anomalies,
+    "audio": _hear,
+    "transcribe": _transcribe,
     "text": _read_texts,
 }
 
