@@ -127,12 +127,13 @@ class Resample(_Step, frozen=True, kw_only=True, tag="resample"):
 class Fit(_Step, frozen=True, kw_only=True, tag="fit"):
     """Exactly *length* along the first axis (samples, frames or rows): what is longer is cut, what is shorter filled with *fill*.
 
-    *place* is where what is kept lies.
+    *place* is where what is kept lies. With *only*, what is shorter is left as it is (``cut``), or what is longer (``fill``).
     """
 
     length: Count
     place: Literal["start", "middle", "end"] = "start"
     fill: float = 0.0
+    only: Literal["cut", "fill"] | None = None
 
 
 class Windows(_Step, frozen=True, kw_only=True, tag="windows"):

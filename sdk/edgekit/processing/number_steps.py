@@ -133,6 +133,8 @@ def _reshape(shape: tuple[int, ...], array: Array) -> Array:
 
 def _fit(step: Fit, array: Array) -> Array:
     found, length = _count_along(array), step.length
+    if (step.only == "cut" and found < length) or (step.only == "fill" and found > length):
+        return array
     # What is left over, or lacks, lies behind, in front, or half of it in front.
     first = {"start": 0, "end": abs(found - length), "middle": abs(found - length) // 2}[step.place]
     if found >= length:
