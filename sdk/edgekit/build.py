@@ -18,6 +18,7 @@ from edgekit.files import digest_bytes, digest_file, digest_files, replacing_dir
 from edgekit.gate import choose_default
 from edgekit.hardware import describe_hardware
 from edgekit.manifest import Lineage, Manifest, Variant
+from edgekit.model_card import CARD, write_card
 from edgekit.recipe import Digests, check_digests, describe_request
 from edgekit.reference import Reference, consult_source
 from edgekit.report import REPORT, write_report
@@ -50,6 +51,7 @@ def build_bundle(request: BuildRequest, progress: Progress) -> Manifest:
         manifest = _describe(name, reference, findings, variants, lineage, staging)
         (staging / MANIFEST).write_bytes(msgspec.json.format(manifest.encode(), indent=2))
         write_report(manifest, staging / REPORT)
+        write_card(manifest, staging / CARD)
     return manifest
 
 

@@ -30,3 +30,12 @@ def test_a_tampered_bundle_gets_no_report(small_bundle, tmp_path):
     (small_bundle.root / "golden.npz").write_bytes(b"other")
     assert run(small_bundle.root, "-o", tmp_path / "page.html") == 4
     assert not (tmp_path / "page.html").exists()
+
+
+def test_the_card_is_written_instead(small_bundle, tmp_path, capsys):
+    """With --card it is the model card that is written, beside the manifest or where -o says."""
+    assert run(small_bundle.root, "--card") == 0
+    assert (small_bundle.root / "MODEL_CARD.md").read_text(encoding="utf-8").startswith("# digits\n")
+    assert run(small_bundle.root, "--card", "-o", tmp_path / "card.md") == 0
+    assert capsys.readouterr().out == f"{small_bundle.root / 'MODEL_CARD.md'}\n{tmp_path / 'card.md'}\n"
+    assert not (small_bundle.root / "report.html").exists()
