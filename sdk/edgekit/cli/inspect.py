@@ -15,18 +15,29 @@ if TYPE_CHECKING:
 @click.argument("path", type=click.Path(path_type=Path), required=False)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("--schema", is_flag=True, help="Print the JSON Schema of a bundle's manifest, and nothing else.")
-def inspect(path: Path | None, *, as_json: bool, schema: bool) -> None:
+@click.option("--processing", is_flag=True, help="Show the bundle's processing contract step by step.")
+@click.option(
+    "--sample", "samples", metavar="FILE", multiple=True, help="Show what each step makes of FILE (NAME=FILE where there are several inputs)."
+)
+@click.option("--picture", type=click.Path(path_type=Path, dir_okay=False), help="Write what the model is fed with of the sample to this PNG.")
+def inspect(path: Path | None, *, as_json: bool, schema: bool, processing: bool, samples: tuple[str, ...], picture: Path | None) -> None:
     """Show what the bundle or model file at PATH is.
 
     A bundle is verified first: every file is held against its digest. A model may be ONNX (.onnx), TFLite (.tflite)
     or OpenVINO (.xml).
 
     Example: edgekit inspect digits-bundle
+
+    Example: edgekit inspect flowers-bundle --processing --sample rose.jpg --picture fed.png
     """
+    if (samples or picture) and not processing:
+        raise click.UsageError("--sample and --picture go with --processing.", click.get_current_context())
     if schema:
         _print_schema()
     elif path is None:
         raise click.UsageError("Give the PATH of a bundle or a model file.", click.get_current_context())
+    elif processing:
+        _inspect_processing(path, samples, picture, as_json=as_json)
     elif path.is_dir() or path.name == "manifest.json":
         _inspect_bundle(path if path.is_dir() else path.parent, as_json=as_json)
     else:
@@ -38,6 +49,13 @@ def _print_schema() -> None:
     from edgekit.manifest import manifest_schema
 
     print_json(manifest_schema())
+
+
+def _inspect_processing(path: Path, samples: tuple[str, ...], picture: Path | None, *, as_json: bool) -> None:
+    from edgekit.bundles import open_bundle
+    from edgekit.cli.contracts import show_processing
+
+    show_processing(open_bundle(path.parent if path.name == "manifest.json" else path), samples, picture, as_json=as_json)
 
 
 def _inspect_bundle(root: Path, *, as_json: bool) -> None:

@@ -1,0 +1,80 @@
+"""A contract in words, for people who look at a bundle."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import msgspec
+
+from edgekit.contract import Cast, Color, Crop, Feature, Layout, Normalize, Quantize, Reading, Reshape, Resize, Scale, Step
+
+_FITS = {
+    "stretch": "stretched to",
+    "cover": "in its proportions until both sides are at least",
+    "contain": "in its proportions until it fits into",
+    "letterbox": "in its proportions into a border of",
+}
+_KINDS = {"image": "a picture", "audio": "a sound", "text": "a text", "series": "a table"}
+
+
+def describe_feature(feature: Feature) -> str:
+    """What callers give, as a phrase: ``a picture, which becomes the model's input x``."""
+    columns = f" with the columns {', '.join(feature.columns)}" if feature.columns else ""
+    becomes = "" if feature.feeds is None else f", which becomes the model's input {feature.feeds}"
+    return f"{_KINDS[feature.kind]}{columns}{becomes}"
+
+
+def describe_step(step: Step) -> str:
+    """What *step* does, as a phrase."""
+    describe = _STEPS.get(type(step))
+    return describe(step) if describe is not None else describe_fields(step)
+
+
+def describe_reading(reading: Reading | None) -> str:
+    """How the answer is read, as a phrase."""
+    return "the model's own tensors" if reading is None else f"{reading.__struct_config__.tag} of {describe_fields(reading)}"
+
+
+def describe_fields(record: Step | Reading) -> str:
+    """The fields of *record* that say more than their defaults: ``frame 480, hop 320``."""
+    values = msgspec.structs.asdict(record)
+    usual = {field.name: field.default for field in msgspec.structs.fields(record)}
+    return ", ".join(f"{name} {_format(value)}" for name, value in values.items() if usual[name] is msgspec.NODEFAULT or value != usual[name])
+
+
+def _describe_resize(step: Resize) -> str:
+    by_opencv = not step.antialias or step.interpolation == "area"
+    way = (
+        step.interpolation
+        if step.interpolation in ("nearest", "area")
+        else f"{step.interpolation} with{'' if step.antialias else 'out'} antialiasing"
+    )
+    border = f", the border {_format(step.fill)}, anchored at the {step.anchor}" if step.fit == "letterbox" else ""
+    return f"{_FITS[step.fit]} {step.width} x {step.height}, {way} ({'OpenCV' if by_opencv else 'Pillow'}){border}"
+
+
+def _describe_scale(step: Scale) -> str:
+    offset = "" if step.offset == 0 else f", plus {_format(step.offset)}"
+    return f"times {_format(step.factor)}{offset}, as float32"
+
+
+_STEPS: Mapping[type, Callable[[Any], str]] = {
+    Resize: _describe_resize,
+    Crop: lambda step: f"the middle {step.width} x {step.height}",
+    Color: lambda step: "one channel, the luma of ITU-R BT.601" if step.order == "GRAY" else f"channels in the order {step.order}",
+    Scale: _describe_scale,
+    Normalize: lambda step: f"less the mean {_format(step.mean)}, divided by {_format(step.std)}",
+    Layout: lambda step: f"axes in the order {step.axes}",
+    Reshape: lambda step: f"the same values in the shape {list(step.shape)}",
+    Quantize: lambda step: f"divided by {_format(step.scale)}, rounded, plus {step.zero_point}, as {step.dtype}",
+    Cast: lambda step: f"as {step.dtype}",
+}
+
+
+def _format(value: object) -> str:
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    if isinstance(value, tuple):
+        return " ".join(map(_format, value)) if len(value) != 1 else _format(value[0])
+    if isinstance(value, dict):
+        return " ".join(f"{name}={_format(item)}" for name, item in value.items())
+    return str(value)
