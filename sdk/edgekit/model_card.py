@@ -8,9 +8,9 @@ from collections.abc import Iterator, Sequence
 from html import escape
 from pathlib import Path
 
-from edgekit.contract_words import describe_answer, describe_feature
 from edgekit.files import write_file
 from edgekit.manifest import DataUse, Manifest, Measurement, Metric, Variant
+from edgekit.processing.wording import describe_feature, describe_reading, describe_step
 from edgekit.quantities import NOT_MEASURED, UNKNOWN, format_bytes, format_change, format_deviation, format_mb, format_ms, format_share
 
 #: The card's name in a bundle.
@@ -90,9 +90,9 @@ def _tell_contract(manifest: Manifest) -> Iterator[str]:
     task = f" for the task {contract.task}" if contract.task else ""
     yield f"Callers may give raw items instead; this contract{task} makes tensors of them, on every machine by the same code:"
     for feature in contract.inputs:
-        first, *steps = map(escape_text, describe_feature(feature))
-        yield "\n".join([f"{first}", "", *(f"{index}. {step}" for index, step in enumerate(steps, 1))]).rstrip()
-    yield f"Answers are read: {escape_text(describe_answer(contract))}."
+        steps = [f"{index}. {step.__struct_config__.tag}: {escape_text(describe_step(step))}" for index, step in enumerate(feature.steps, 1)]
+        yield "\n".join([f"{escape_text(feature.name)}: {escape_text(describe_feature(feature))}", "", *steps]).rstrip()
+    yield f"Answers are read: {escape_text(describe_reading(contract.answer))}."
     if contract.labels:
         more = f" and {len(contract.labels) - _LABELS} more" if len(contract.labels) > _LABELS else ""
         yield f"Classes: {', '.join(map(escape_text, contract.labels[:_LABELS]))}{more}."

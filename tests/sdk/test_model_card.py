@@ -60,8 +60,8 @@ def test_the_contract_is_told_step_by_step(make_manifest):
     labels = tuple(f"class {index}" for index in range(25))
     contract = Processing(task="classify", inputs=(feature,), answer=Classify(output="y"), labels=labels)
     card = render_card(replace(make_manifest(), processing=contract))
-    assert "photo: image, which becomes the input x\n\n1. resize: width 3, height 1" in card
-    assert "Answers are read: classes: output y" in card
+    assert "photo: a picture, which becomes the model's input x\n\n1. resize: stretched to 3 x 1, bilinear with antialiasing (Pillow)" in card
+    assert "Answers are read: classes of output y." in card
     assert "class 19 and 5 more." in card
     assert "There is no processing contract" not in card
 
