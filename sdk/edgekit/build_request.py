@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from edgekit.bundles import MANIFEST
+from edgekit.contract import Task
 from edgekit.conversion import SourceOptions
 from edgekit.errors import InputError, UnknownName
 from edgekit.plugins import TARGETS, find_plugins
@@ -23,7 +24,9 @@ class BuildRequest:
     *source* is a file or directory, or ``package.module:factory``, which is no path. *options* go with it. *target* names
     the profile of the devices that it is meant for. *formats* and *precisions* are those asked for; None asks for what
     pays on the target, or for what each format suggests. *max_drop* is absolute,
-    in the metric's unit. *threads* is how many each variant is timed with. *seed* decides every random choice. *digests*
+    in the metric's unit. *processing* is a file with a contract, or *task* asks for the usual one; where neither is given the source
+    may bring one. *samples* is how many are taken of each set of data, and *golden_raw* lets items of them travel to every device.
+    *threads* is how many each variant is timed with. *seed* decides every random choice. *digests*
     has by role (``source``, ``calibration``, ``evaluation``) what a recipe was written for; anything else is refused.
     """
 
@@ -38,6 +41,10 @@ class BuildRequest:
     evaluation: Path | None = None
     metric: str | None = None
     max_drop: float = 0.01
+    processing: Path | None = None
+    task: Task | None = None
+    samples: int | None = None
+    golden_raw: bool = False
     threads: int = 1
     seed: int = 0
     digests: Mapping[str, str] = field(default_factory=dict)

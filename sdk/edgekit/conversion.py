@@ -7,6 +7,7 @@ from typing import Protocol
 
 from edgekit.arrays import Array, Arrays
 from edgekit.artifacts import Artifact
+from edgekit.contract import Processing
 from edgekit.errors import ConversionError
 from edgekit.golden import GoldenSamples
 from edgekit.precisions import Precision
@@ -50,6 +51,7 @@ class SourceModel:
     better. *witness* has the answers that the model's own framework gave to seeded inputs, where *artifact* is not the
     very file that was brought; the build holds the artifact against them first. *samples* are inputs to make golden samples
     from where no data is given: those of a language model are tokens that it knows, of a length that it reads.
+    *processing* is the contract that comes with it, and *processing_files* where the files lie that it names.
     """
 
     format: str
@@ -65,6 +67,8 @@ class SourceModel:
     suggested: tuple[str, ...] = ()
     witness: GoldenSamples | None = None
     samples: Arrays | None = None
+    processing: Processing | None = None
+    processing_files: Mapping[str, Path] = field(default_factory=dict)
 
     @property
     def path(self) -> Path:

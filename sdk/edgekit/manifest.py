@@ -186,6 +186,8 @@ class Manifest(Record, frozen=True, kw_only=True):
 
     *processing* is the contract by which pictures, sounds, texts and tables become tensors, and answers words. *golden_raw*
     are recorded items with what they must become and be answered; a device without the libraries for them may leave them out.
+    *warnings* say what speaks against trusting a figure in it, a sentence each: data that are few or alike, or a contract that looks
+    like another.
     """
 
     schema: Annotated[int, Meta(ge=1)] = SCHEMA
@@ -200,6 +202,7 @@ class Manifest(Record, frozen=True, kw_only=True):
     variants: Annotated[tuple[Variant, ...], Meta(min_length=1)]
     defaults: dict[str, Choice] = {}
     skipped: tuple[Skipped, ...] = ()
+    warnings: tuple[str, ...] = ()
     lineage: Lineage
 
     def __post_init__(self) -> None:
