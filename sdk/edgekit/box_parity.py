@@ -23,12 +23,19 @@ MAX_SWAPPED = 8
 class BoxReader:
     """Reads a detector's boxes from golden samples' outputs, in the model's own picture, as the contract says.
 
-    *sorted_outputs* have their rows in the order of the scores, so that two scores which are nearly equal change what stands where.
+    *outputs* names those that the boxes are read from. A detector that *sorts* has its rows in the order of the scores, so that
+    two scores which are nearly equal change what stands where.
     """
 
     find_boxes: Callable[[Mapping[str, Array], Scene], BoxSet]
     scene: Scene
-    sorted_outputs: frozenset[str]
+    outputs: frozenset[str]
+    sorts: bool
+
+    @property
+    def sorted_outputs(self) -> frozenset[str]:
+        """The outputs whose rows have no place of their own."""
+        return self.outputs if self.sorts else frozenset()
 
     def read(self, outputs: Mapping[str, Array]) -> list[BoxSet]:
         """The boxes of each sample."""
@@ -53,9 +60,9 @@ def prepare_box_reader(contract: Processing | None, outputs: Sequence[TensorSpec
     if contract is None or not isinstance(contract.answer, Detect):
         return None
     reading = contract.answer
-    ordered = (reading.boxes, reading.scores, reading.classes, reading.counts) if reading.layout == "classified" else ()
-    names = frozenset(name for name in ordered if name is not None)
-    return BoxReader(prepare_box_finder(reading, contract, outputs), find_own_scene(contract), names)
+    names = frozenset(name for name in (reading.boxes, reading.scores, reading.classes, reading.counts) if name is not None)
+    finder = prepare_box_finder(reading, contract, outputs)
+    return BoxReader(finder, find_own_scene(contract), names, reading.layout == "classified")
 
 
 def swap_classes(answers: Sequence[BoxSet], least: float) -> Iterator[tuple[int, int, list[BoxSet]]]:

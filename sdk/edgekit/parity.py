@@ -59,7 +59,9 @@ def measure_parity(expected: Mapping[str, Array], actual: Mapping[str, Array], s
         ParityError: an output is missing, has another shape, or is not finite where the expected one is.
     """
     outputs = {name: _deviation(name, array, actual, subject) for name, array in expected.items()}
-    rows = [name for name, array in expected.items() if is_class_row(array)]
+    # The scores of boxes are a row too, and the highest of them says which box is the likeliest, not which class.
+    no_rows = frozenset() if boxes is None else boxes.outputs
+    rows = [name for name, array in expected.items() if is_class_row(array) and name not in no_rows]
     agreements = [np.mean(expected[name].argmax(1) == actual[name].argmax(1)) for name in rows]
     return Parity(
         n=len(next(iter(expected.values()))),
@@ -180,7 +182,7 @@ def check_power(golden: GoldenSamples, tolerance: Tolerance, subject: str, boxes
     belong to other samples, and for each two classes among the answers one that swaps them. Of a detector two classes are
     swapped among the *boxes* of its own *answers*, where they have twice the boxes that the tolerance lets it miss.
     """
-    for name, broken in _broken_models(golden):
+    for name, broken in _broken_models(golden, frozenset() if boxes is None else boxes.outputs):
         if _passes(golden, broken, tolerance, subject, boxes):
             raise _refuse_tolerance(subject, name)
     if boxes is not None and answers is not None and tolerance.box_agreement is not None:
@@ -202,12 +204,13 @@ def _passes(golden: GoldenSamples, answers: Arrays, tolerance: Tolerance, subjec
     return True
 
 
-def _broken_models(golden: GoldenSamples) -> list[tuple[str, Arrays]]:
+def _broken_models(golden: GoldenSamples, no_rows: frozenset[str]) -> list[tuple[str, Arrays]]:
+    """Each broken model in words, and its answers; *no_rows* are outputs that are no row of classes, whatever they look like."""
     outputs = golden.outputs
     constant = {name: _hold_constant(array) for name, array in outputs.items()}
     shifted = {name: np.roll(array, 1, axis=0) for name, array in outputs.items()}
     broken = [("a constant answer", constant), ("another sample's answer", shifted)]
-    for name in filter(golden.has_classes, outputs):
+    for name in (name for name in outputs if name not in no_rows and golden.has_classes(name)):
         for first, second in combinations(np.unique(outputs[name].argmax(1)).tolist()[:32], 2):
             swapped = outputs[name].copy()
             swapped[:, [first, second]] = swapped[:, [second, first]]

@@ -4,9 +4,12 @@ import pytest
 from msgspec.structs import replace
 
 from edgekit.artifacts import FileEntry
+from edgekit.box_parity import prepare_box_reader
+from edgekit.contract import Detect, Feature, Processing
 from edgekit.gate import choose_default, choose_unmeasured, find_drop_fault, find_parity_fault, refuse_all
 from edgekit.manifest import Deviation, Latency, Measurement, Metric, Parity, Tolerance, Variant
 from edgekit.quantities import MINUS
+from edgekit.tensors import TensorSpec
 
 
 def metric(value: float, source: float = 0.99, n: int = 500) -> Metric:
@@ -89,6 +92,33 @@ def test_conversions_that_went_wrong_are_caught() -> None:
     assert "'y' deviates by 1.00%" in str(find_parity_fault("fp32", parity(0.1), {"y": 10.0}))
     assert find_parity_fault("int8", parity(0.1), {"y": 10.0}) is None
     assert find_parity_fault("int8", parity(1.0), {"y": 10.0}) is not None
+
+
+@pytest.mark.parametrize(
+    ("precision", "agreement", "refused"), [("fp32", 0.98, False), ("fp32", 0.97, True), ("int8", 0.5, False), ("int8", 0.4, True)]
+)
+def test_detectors_that_lost_their_boxes_are_caught(precision: str, agreement: float, refused: bool) -> None:
+    """However little its numbers deviate, a detector must find its boxes again: in floats nearly all, reduced at least half."""
+    parity = Parity(max_abs=0.0, mean_abs=0.0, n=32, box_agreement=agreement, outputs={"y": Deviation(max_abs=0.0, mean_abs=0.0)})
+    fault = find_parity_fault(precision, parity, {"y": 640.0})
+    assert (fault is not None) == refused
+    if refused:
+        assert f"it finds {agreement:.1%} of the boxes again" in str(fault)
+
+
+def test_a_detectors_sorted_outputs_are_judged_by_boxes_alone() -> None:
+    """Where boxes agree, rows that changed places are no fault, and any other output still is; where none were found all are judged."""
+    parity = Parity(max_abs=9.0, mean_abs=9.0, n=32, box_agreement=1.0, outputs={"boxes": Deviation(max_abs=9.0, mean_abs=9.0)})
+    reading = Detect(boxes="boxes", scores="scores", classes="classes", layout="classified")
+    contract = Processing(inputs=(Feature(name="picture", kind="image", feeds="x"),), answer=reading)
+    shapes = {"boxes": ("n", 5, 4), "scores": ("n", 5), "classes": ("n", 5)}
+    boxes = prepare_box_reader(contract, [TensorSpec(name=name, dtype="float32", shape=shape) for name, shape in shapes.items()])
+    ranges = {"boxes": 10.0, "other": 10.0}
+    assert find_parity_fault("fp32", parity, ranges, boxes) is None
+    assert "'boxes' deviates" in str(find_parity_fault("fp32", parity, ranges))
+    assert "'boxes' deviates" in str(find_parity_fault("fp32", replace(parity, box_agreement=None), ranges, boxes))
+    other = replace(parity, outputs={"other": parity.outputs["boxes"]})
+    assert "'other' deviates" in str(find_parity_fault("fp32", other, ranges, boxes))
 
 
 def test_what_is_made_for_an_accelerator_is_no_default_without_one() -> None:

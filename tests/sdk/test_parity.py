@@ -4,10 +4,12 @@ import numpy as np
 import pytest
 
 from edgekit.arrays import Array, Arrays
+from edgekit.box_parity import BoxReader, prepare_box_reader
+from edgekit.contract import Detect, Feature, Processing, Resize
 from edgekit.errors import ConversionError, ParityError
 from edgekit.golden import GoldenSamples
 from edgekit.manifest import Tolerance
-from edgekit.parity import answer_samples, check_parity, check_power, derive_tolerance, find_range, measure_parity
+from edgekit.parity import answer_samples, check_parity, check_power, derive_tolerance, find_range, find_violations, measure_parity, prove
 from edgekit.tensors import TensorSpec
 
 RNG = np.random.default_rng(3)
@@ -149,3 +151,144 @@ def test_an_autoencoders_values_are_no_classes() -> None:
     with pytest.raises(ConversionError, match="swapping classes 0 and 1"):
         check_power(GoldenSamples({"x": values[:, :3]}, {"y": values}), tolerance, "v")
     check_power(GoldenSamples({"x": values}, {"y": values}), tolerance, "v")
+
+
+def read_boxes(reading: Detect, outputs: Arrays) -> BoxReader:
+    contract = Processing(inputs=(Feature(name="p", kind="image", feeds="x", steps=(Resize(width=640, height=640),)),), answer=reading)
+    found = prepare_box_reader(contract, [TensorSpec(name=name, dtype="float32", shape=("n", *array.shape[1:])) for name, array in outputs.items()])
+    assert found is not None
+    return found
+
+
+def detect(seed: int = 8) -> Arrays:
+    """What a detector with its own post-processing answers to 40 samples: eight boxes each of four classes, the highest score first."""
+    rng = np.random.default_rng(seed)
+    low = rng.uniform(0, 500, (40, 8, 2))
+    corners = np.concatenate([low, low + rng.uniform(30, 90, (40, 8, 2))], axis=2)
+    scores = -np.sort(-rng.uniform(0.4, 0.9, (40, 8)), axis=1)
+    arrays = {"boxes": corners, "scores": scores, "classes": rng.integers(0, 4, (40, 8)), "other": rng.normal(size=(40, 6, 2))}
+    return {name: array.astype(np.float32) for name, array in arrays.items()}
+
+
+SORTED = Detect(boxes="boxes", scores="scores", classes="classes", layout="classified", iou=None)
+DETECTED = detect()
+DETECTOR = GoldenSamples({"x": np.arange(40, dtype=np.float32)[:, None]}, DETECTED)
+BOXES = read_boxes(SORTED, DETECTED)
+
+
+def change_places(answers: Arrays, first: int, second: int) -> Arrays:
+    """*answers* with two rows of each sample exchanged, their scores being as good as equal."""
+    changed = {name: array.copy() for name, array in answers.items()}
+    for name in ("boxes", "classes"):
+        changed[name][:, [first, second]] = changed[name][:, [second, first]]
+    return changed
+
+
+def box_tolerance(boxes: BoxReader | None = BOXES) -> Tolerance:
+    return derive_tolerance(measure_parity(DETECTED, DETECTED, "v", boxes), DETECTED, "fp32")
+
+
+def test_a_detector_is_measured_in_its_boxes() -> None:
+    """Of a detector parity has the share of boxes that are found again; without a way to read them that is unknown."""
+    missing = DETECTED | {"scores": np.where(np.arange(8) < 6, DETECTED["scores"], 0).astype(np.float32)}
+    assert measure_parity(DETECTED, missing, "v", BOXES).box_agreement == pytest.approx(2 * 6 / (8 + 6))
+    assert measure_parity(DETECTED, missing, "v").box_agreement is None
+
+
+def test_a_row_of_boxes_is_no_row_of_classes() -> None:
+    """The scores and classes of a detector's boxes look like rows of classes, and have no top-1 once it is known what they are."""
+    assert measure_parity(DETECTED, DETECTED, "v", BOXES).top1_agreement is None
+    assert measure_parity(DETECTED, DETECTED, "v").top1_agreement == 1.0
+
+
+def test_a_device_may_miss_the_boxes_of_one_sample() -> None:
+    """The tolerance is what was measured less one sample's share, and says so in words."""
+    tolerance = box_tolerance()
+    assert tolerance.box_agreement == pytest.approx(1 - 1 / 40)
+    assert tolerance.slack.endswith("one sample for top-1 and for boxes")
+    assert box_tolerance(None).box_agreement is None
+
+
+def test_boxes_that_change_places_are_no_fault() -> None:
+    """Rows that the detector sorts are judged by their boxes; without a way to read them they are judged by their numbers."""
+    turned = change_places(DETECTED, 2, 3)
+    assert check_parity(DETECTOR, turned, box_tolerance(), "v", BOXES).box_agreement == 1.0
+    with pytest.raises(ParityError, match="boxes deviates by"):
+        check_parity(DETECTOR, turned, box_tolerance(), "v")
+
+
+def test_other_outputs_of_a_detector_are_judged_as_ever() -> None:
+    """An output that holds no boxes is held to its deviation, however well the boxes agree."""
+    with pytest.raises(ParityError, match=r"other deviates by 1 \(max_abs\)"):
+        check_parity(DETECTOR, DETECTED | {"other": DETECTED["other"] + 1}, box_tolerance(), "v", BOXES)
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        pytest.param(DETECTED | {"classes": (DETECTED["classes"] + 1) % 4}, id="classes permuted"),
+        pytest.param(DETECTED | {"classes": np.choose(DETECTED["classes"].astype(int), [1, 0, 2, 3])}, id="two classes swapped"),
+        pytest.param(DETECTED | {"boxes": DETECTED["boxes"][:, :, [1, 0, 3, 2]]}, id="x and y swapped"),
+        pytest.param(DETECTED | {"scores": np.zeros_like(DETECTED["scores"])}, id="nothing found"),
+        pytest.param(
+            {name: np.roll(array, 1, axis=0) for name, array in DETECTED.items()} | {"other": DETECTED["other"]}, id="another sample's boxes"
+        ),
+    ],
+)
+def test_broken_detectors_are_caught(broken: Arrays) -> None:
+    """Permuted or swapped classes, turned coordinates, lost scores and another picture's boxes are told by the boxes alone."""
+    with pytest.raises(ParityError, match=r"v: its answers .* of the boxes are found again, and 97\.5% is asked for"):
+        check_parity(DETECTOR, broken, box_tolerance(), "v", BOXES)
+
+
+def test_boxes_that_nobody_found_are_no_agreement_on_a_device() -> None:
+    """Where boxes are asked for, an agreement that is unknown does not do."""
+    tolerance = box_tolerance()
+    nothing = measure_parity(DETECTED, DETECTED, "v")
+    assert find_violations(nothing, tolerance) == []
+    assert find_violations(nothing, tolerance, BOXES) == ["0.0% of the boxes are found again, and 97.5% is asked for"]
+
+
+def test_a_detector_that_found_nothing_has_no_tolerance_for_boxes() -> None:
+    """Golden samples without boxes leave the agreement unknown, and ask none of a device."""
+    silent = DETECTED | {"scores": np.zeros_like(DETECTED["scores"])}
+    parity = measure_parity(silent, silent, "v", BOXES)
+    tolerance = derive_tolerance(parity, silent, "fp32")
+    assert (parity.box_agreement, tolerance.box_agreement) == (None, None)
+    assert find_violations(parity, tolerance, BOXES) == []
+
+
+def test_a_tolerance_for_boxes_must_tell_broken_detectors() -> None:
+    """A variant that agrees on nearly all boxes has a usable tolerance; one that agrees on hardly any would let swapped classes pass."""
+    check_power(DETECTOR, box_tolerance(), "v", BOXES, DETECTED)
+    poor = DETECTED | {"scores": np.where(np.arange(8) < 1, DETECTED["scores"], 0).astype(np.float32)}
+    poor["boxes"] = np.where(np.arange(40)[:, None, None] < 4, DETECTED["boxes"], DETECTED["boxes"] + 300).astype(np.float32)
+    tolerance = derive_tolerance(measure_parity(DETECTED, poor, "v", BOXES), DETECTED, "int8")
+    assert tolerance.box_agreement is not None
+    assert tolerance.box_agreement < 0.1
+    with pytest.raises(ConversionError, match="swapping the boxes of classes"):
+        check_power(DETECTOR, tolerance, "v", BOXES, poor)
+
+
+def test_a_detector_that_always_finds_the_same_is_told() -> None:
+    """A tolerance that lets the mean answer, or another picture's, pass is refused for a detector too."""
+    tolerance = Tolerance(max_abs=1e4, mean_abs=1e4, box_agreement=0.0)
+    with pytest.raises(ConversionError, match="a constant answer would pass"):
+        check_power(DETECTOR, tolerance, "v", BOXES, DETECTED)
+
+
+def test_a_session_is_proven_by_its_boxes() -> None:
+    """Running the golden samples through a session gives its agreement in boxes, and refuses one that lost them."""
+
+    class Detector(Echo):
+        answers = DETECTED
+
+        def infer(self, inputs: dict[str, Array]) -> Arrays:
+            rows = inputs["x"][:, 0].astype(int)
+            return {name: array[rows] for name, array in self.answers.items()}
+
+    session = Detector("n")
+    assert prove(session, DETECTOR, box_tolerance(), "v", BOXES).box_agreement == 1.0
+    session.answers = DETECTED | {"scores": np.zeros_like(DETECTED["scores"])}
+    with pytest.raises(ParityError, match=r"0\.0% of the boxes"):
+        prove(session, DETECTOR, box_tolerance(), "v", BOXES)
