@@ -65,6 +65,11 @@ def describe_model(path: Path) -> ModelDescription:
     )
 
 
+def count_operators(path: Path, format: str) -> dict[str, int] | None:
+    """How often the model at *path* has each operator, the most frequent first; None where nothing installed here can tell."""
+    return _read_graph(path, format)[0] if format in _GRAPHS else None
+
+
 def find_format(path: Path) -> str:
     """The format of the model at *path*, by its first bytes; ONNX, which has no magic number, also by its name."""
     try:
@@ -108,9 +113,8 @@ def _describe_file(path: Path) -> ModelFile:
 
 def _read_graph(path: Path, format: str) -> tuple[dict[str, int] | None, list[Path], str]:
     """Operators by type, the files with weights beside *path*, and why the operators are not known."""
-    read = {"onnx": _read_onnx, "tflite": _read_tflite, "openvino": _read_openvino}[format]
     try:
-        types, external = read(path)
+        types, external = _GRAPHS[format](path)
     except ImportError as error:
         return None, [], f"operators: {error.name} is not installed. Install it: pip install 'edgekit[convert]'."
     return dict(Counter(types).most_common()), external, ""
@@ -163,3 +167,7 @@ def _read_openvino(path: Path) -> tuple[list[str], list[Path]]:
         raise InputError(path, f"it is not a whole OpenVINO model: {error}", "Convert it again.") from error
     weights = path.with_suffix(".bin")
     return [operator.get_type_name() for operator in model.get_ops()], [weights] if weights.exists() else []
+
+
+#: What reads the graph of a file, by format.
+_GRAPHS = {"onnx": _read_onnx, "tflite": _read_tflite, "openvino": _read_openvino}
