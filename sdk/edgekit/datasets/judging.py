@@ -12,10 +12,10 @@ from edgekit.datasets.streaming import Prepared
 #: Below so many samples the ranges of activations are those of a few pictures.
 FEW = 32
 #: So many rows are looked at, evenly spread.
-_LOOKED_AT = 64
+LOOKED_AT = 64
 #: Neighbours in pictures, sounds and spectra are alike: a correlation above 0.5 even where they are rich in detail. In noise
 #: it is 0, with a standard deviation of 1 / sqrt(n), which from 256 values on is 0.06 at most.
-_NOISE_CORRELATION, _NOISE_VALUES = 0.2, 256
+NOISE_CORRELATION, _NOISE_VALUES = 0.2, 256
 _SHORTEST_AXIS = 8
 #: So large a share of the rows looked at is no accident.
 _MANY = 0.1
@@ -47,7 +47,7 @@ def _judge_truths(prepared: Prepared) -> Iterator[str]:
 
 def _judge_input(name: str, prepared: Prepared) -> Iterator[str]:
     array = prepared.inputs[name]
-    rows = [array[index] for index in sorted({round(place) for place in np.linspace(0, len(array) - 1, _LOOKED_AT)})]
+    rows = [array[index] for index in sorted({round(place) for place in np.linspace(0, len(array) - 1, LOOKED_AT)})]
     if array.dtype.kind != "f" and array.dtype.name not in ("int8", "uint8", "int16"):
         return
     different = len({row.tobytes() for row in rows})
@@ -57,7 +57,7 @@ def _judge_input(name: str, prepared: Prepared) -> Iterator[str]:
     if flat > len(rows) * _MANY:
         yield f"{flat} of {len(rows)} samples looked at have one value everywhere in input {name!r}"
     correlations = [found for row in rows if (found := measure_likeness(row)) is not None]
-    if correlations and float(np.median(correlations)) < _NOISE_CORRELATION:
+    if correlations and float(np.median(correlations)) < NOISE_CORRELATION:
         yield f"input {name!r} looks like noise: neighbouring values have nothing to do with each other (correlation {np.median(correlations):.2f})"
 
 

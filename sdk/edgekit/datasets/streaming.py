@@ -13,6 +13,7 @@ from edgekit.datasets.base import BadSample, Dataset, Sample, Truth
 from edgekit.errors import InputError
 from edgekit.files import naming_disk_errors
 from edgekit.processing.base import Fed, Pipeline, Scene
+from edgekit.records import Record
 from edgekit.tensors import TensorSpec
 
 #: Called with what is being done, how many steps are done, and how many there are.
@@ -34,8 +35,7 @@ class Item:
     scene: Scene | None = None
 
 
-@dataclass(frozen=True)
-class Skip:
+class Skip(Record, frozen=True, kw_only=True):
     """A sample that could not be used, and why."""
 
     key: str
@@ -86,7 +86,7 @@ def feed_samples(dataset: Dataset, keys: Sequence[str], pipeline: Pipeline, dire
             try:
                 sample, fed = _feed(dataset, key, pipeline)
             except InputError as error:
-                skipped.append(Skip(key, error.problem))
+                skipped.append(Skip(key=key, problem=error.problem))
                 check_skipped(dataset.path, skipped, len(keys))
             else:
                 collected.add(sample, fed)
