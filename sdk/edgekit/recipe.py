@@ -14,6 +14,7 @@ import msgspec
 from msgspec import Meta
 
 from edgekit.build_request import BuildRequest
+from edgekit.contract import Task
 from edgekit.conversion import SourceOptions
 from edgekit.errors import DeviceError, InputError, UnknownName
 from edgekit.files import write_file
@@ -88,6 +89,10 @@ class Recipe(_Part, frozen=True, kw_only=True):
     evaluation: Words | None = None
     metric: Words | None = None
     max_drop: float = 0.01
+    processing: Words | None = None
+    task: Task | None = None
+    samples: Annotated[int, Meta(ge=1, le=1 << 32)] | None = None
+    golden_raw: bool = False
     threads: Annotated[int, Meta(ge=1, le=1024)] = 1
     seed: Annotated[int, Meta(ge=0, le=(1 << 63) - 1)] = 0
     example: Words | None = None
@@ -123,6 +128,10 @@ class Recipe(_Part, frozen=True, kw_only=True):
             evaluation=_place(self.evaluation, base),
             metric=self.metric,
             max_drop=self.max_drop,
+            processing=_place(self.processing, base),
+            task=self.task,
+            samples=self.samples,
+            golden_raw=self.golden_raw,
             threads=self.threads,
             seed=self.seed,
             digests=self.digests.given,
@@ -161,6 +170,10 @@ def describe_request(request: BuildRequest, base: Path | None = None) -> Recipe:
         evaluation=_write_given(request.evaluation, base),
         metric=request.metric,
         max_drop=request.max_drop,
+        processing=_write_given(request.processing, base),
+        task=request.task,
+        samples=request.samples,
+        golden_raw=request.golden_raw,
         threads=request.threads,
         seed=request.seed,
         example=_write_given(options.example, base),
@@ -242,7 +255,9 @@ _SECTIONS: tuple[tuple[str, tuple[str, ...]], ...] = (
      "Paths are relative to this file, and options on the command line go before what stands here.",
      ("source", "output", "name")),
     ("What is made; without these, what pays for the model on the target.", ("target", "formats", "precisions")),
-    ("The data, and the bound that each variant must keep, in the metric's own unit.", ("calibration", "evaluation", "metric", "max_drop")),
+    ("The data, and the bound that each variant must keep, in the metric's own unit.", ("calibration", "evaluation", "samples", "metric", "max_drop")),
+    ("How pictures, sounds, texts and tables become tensors; golden_raw lets items of the data travel to every device.",
+     ("processing", "task", "golden_raw")),
     ("Threads that each variant is timed with, and what every random choice follows from.", ("threads", "seed")),
     ("How the source is read.", ("example", "allow_code")),
     ("Sizes that were fixed (? leaves one as it is), and what callers give the inputs in.", ("shapes", "dtypes", "layouts", "inputs")),

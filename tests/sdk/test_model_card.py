@@ -88,6 +88,12 @@ def test_limits_follow_from_what_was_done(make_manifest, change, told):
     assert [sentence.startswith(str(told)) for sentence in said] == ([True] if told else [])
 
 
+def test_what_the_build_warned_of_is_a_limit(make_manifest):
+    """A warning of the build stands first among the limits, as text."""
+    manifest = replace(make_manifest(), warnings=("Only *four* samples calibrate it.",))
+    assert list_limits(manifest)[0] == r"Only \*four\* samples calibrate it."
+
+
 def test_how_to_make_it_again_is_told(make_manifest):
     """With a recipe in the lineage the card has the command that makes it again; without one it says so."""
     manifest = make_manifest()

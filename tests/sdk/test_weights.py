@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 from edgekit.errors import InputError
-from edgekit.runtimes.registry import find_runtime
 from edgekit.weights import compare_weights, read_weights
 
 pytestmark = pytest.mark.workstation
@@ -34,10 +33,9 @@ def test_what_is_equal_is_not_told() -> None:
 
 def test_a_difference_that_is_no_number_is_unknown() -> None:
     """Infinity against a number, and texts, differ by no figure; the same NaN is no difference."""
-    changes = compare_weights(
-        {"a": np.array([np.inf]), "b": np.array([b"x"]), "c": np.array([np.nan])},
-        {"a": np.array([1.0]), "b": np.array([b"y"]), "c": np.array([np.nan])},
-    )
+    before = {"a": np.array([np.inf]), "b": np.array([b"x"]), "c": np.array([np.nan])}
+    after = {"a": np.array([1.0]), "b": np.array([b"y"]), "c": np.array([np.nan])}
+    changes = compare_weights(before, after)
     assert [(one.name, one.max_abs) for one in changes] == [("a", None), ("b", None)]
 
 
@@ -115,4 +113,3 @@ def test_a_format_that_nobody_reads_is_named() -> None:
     """The weights of a format of another package are not guessed at."""
     with pytest.raises(InputError, match="models in scorecard cannot be read"):
         read_weights(DATA / "affine.onnx", "scorecard")
-    assert find_runtime("onnx").name == "onnxruntime"
