@@ -46,7 +46,9 @@ def prepare_boxes(reading: Detect, contract: Processing, outputs: Sequence[Tenso
 def prepare_box_finder(reading: Detect, contract: Processing, outputs: Sequence[TensorSpec]) -> Callable[[Mapping[str, Array], Scene], BoxSet]:
     """What finds the boxes of one picture in a model's outputs for it, in pixels of the scene's picture; raises as prepare_boxes does."""
     decode = prepare_layout(reading, contract, outputs)
-    suppress = _keep_all if reading.iou is None else partial(_suppress, load_library("cv2", "images").dnn.NMSBoxesBatched, reading.iou)
+    # Nothing overlaps by more than entirely.
+    keeps_all = reading.iou is None or reading.iou >= 1
+    suppress = _keep_all if keeps_all else partial(_suppress, load_library("cv2", "images").dnn.NMSBoxesBatched, reading.iou)
 
     def find_boxes(answers: Mapping[str, Array], scene: Scene) -> BoxSet:
         likely = _take_likely(decode(answers), reading.threshold)
