@@ -10,6 +10,7 @@ from typing import Any
 
 from edgekit.conversion import SourceModel, SourceOptions
 from edgekit.errors import InputError
+from edgekit_converters.huggingface_processing import find_processing
 from edgekit_converters.huggingface_tasks import find_task
 from edgekit_converters.packages import list_versions
 from edgekit_converters.torch_exporting import export_source, make_request, require_packages
@@ -38,7 +39,7 @@ class HuggingFaceSource:
         return path.is_dir() and (path / _CONFIG).is_file()
 
     def load(self, path: Path, workspace: Path, options: SourceOptions) -> SourceModel:
-        """Export the model in *path*; raises as SourceLoader.load says.
+        """Export the model in *path*, with the contract that its processor implies; raises as SourceLoader.load says.
 
         Raises:
             InputError: it brings code of its own, pickled weights, or an architecture whose task is not known.
@@ -51,7 +52,15 @@ class HuggingFaceSource:
         files = (*(path / name for name in _NOTES if (path / name).is_file()), *weights)
         request = make_request("huggingface", path, _set_apart(files, workspace / "huggingface"), workspace, options)
         model = export_source(self.format, request, size, workspace, options)
-        return replace(model, files=files, tools=list_versions("transformers") | dict(model.tools))
+        found = find_processing(path, model.inputs, model.outputs, workspace / "contract")
+        return replace(
+            model,
+            files=tuple(dict.fromkeys((*files, *found.notes))),
+            tools=list_versions("transformers") | dict(model.tools),
+            processing=found.processing,
+            processing_files=found.files,
+            processing_gap=found.gap,
+        )
 
 
 def _set_apart(files: Sequence[Path], directory: Path) -> Path:

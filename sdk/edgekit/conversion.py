@@ -51,7 +51,8 @@ class SourceModel:
     better. *witness* has the answers that the model's own framework gave to seeded inputs, where *artifact* is not the
     very file that was brought; the build holds the artifact against them first. *samples* are inputs to make golden samples
     from where no data is given: those of a language model are tokens that it knows, of a length that it reads.
-    *processing* is the contract that comes with it, and *processing_files* where the files lie that it names.
+    *processing* is the contract that comes with it, and *processing_files* where the files lie that it names. *processing_gap*
+    says why there is none though the source tells of one that a contract cannot express.
     """
 
     format: str
@@ -69,6 +70,7 @@ class SourceModel:
     samples: Arrays | None = None
     processing: Processing | None = None
     processing_files: Mapping[str, Path] = field(default_factory=dict)
+    processing_gap: str = ""
 
     @property
     def path(self) -> Path:
