@@ -54,10 +54,10 @@ def _undo_all(watched: Watched) -> Array | None:
 def _undo(step: Step | None, values: Array, before: tuple[int, ...]) -> Array | None:
     """What *step* made *values* of, which had the shape *before*; None where that cannot be told."""
     if isinstance(step, Scale) and step.factor != 0:
-        whole: Array = (values - step.offset) / step.factor
-        return whole
+        return (values - step.offset) / step.factor
     if isinstance(step, Normalize):
-        return values * np.array(step.std) + np.array(step.mean)
+        undone: Array = values * np.array(step.std) + np.array(step.mean)
+        return undone
     if isinstance(step, Quantize):
         return (values - step.zero_point) * step.scale
     if isinstance(step, Reshape):
