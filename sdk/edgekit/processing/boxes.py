@@ -47,8 +47,8 @@ def prepare_box_finder(reading: Detect, contract: Processing, outputs: Sequence[
     """What finds the boxes of one picture in a model's outputs for it, in pixels of the scene's picture; raises as prepare_boxes does."""
     decode = prepare_layout(reading, contract, outputs)
     # Nothing overlaps by more than entirely.
-    keeps_all = reading.iou is None or reading.iou >= 1
-    suppress = _keep_all if keeps_all else partial(_suppress, load_library("cv2", "images").dnn.NMSBoxesBatched, reading.iou)
+    iou = 1.0 if reading.iou is None else reading.iou
+    suppress = _keep_all if iou >= 1 else partial(_suppress, load_library("cv2", "images").dnn.NMSBoxesBatched, iou)
 
     def find_boxes(answers: Mapping[str, Array], scene: Scene) -> BoxSet:
         likely = _take_likely(decode(answers), reading.threshold)
