@@ -75,8 +75,8 @@ def open_pipeline(contract: Processing, inputs: Sequence[TensorSpec], outputs: S
         InputError: the contract does not fit the model, or cannot be carried out; the message names the field.
         DeviceError: a library that it needs is not installed here; the message names the extra to install.
     """
-    _check_feeds(contract, inputs)
     features = tuple(prepare_feature(feature, root) for feature in contract.inputs)
+    _check_feeds(contract, inputs)
     reader = prepare_reader(contract, outputs)
     for prepared in features:
         rehearse(prepared, inputs)

@@ -73,7 +73,7 @@ def test_quantize_gives_the_bytes_of_mlperf_tiny():
 @pytest.mark.parametrize("zero_point", [128, -129, 10**12])
 def test_a_zero_point_outside_its_dtype_is_refused(zero_point):
     """The zero point must be one of the dtype's own numbers."""
-    with pytest.raises(InputError, match="zero_point: .* int8 holds -128 to 127"):
+    with pytest.raises(InputError, match=r"zero_point: .* int8 holds -128 to 127"):
         prepare_number_step(Quantize(dtype="int8", scale=1.0, zero_point=zero_point))
 
 
@@ -136,7 +136,7 @@ def test_fit_fills_integers_with_integers():
     """A fill that the values' dtype cannot hold is refused."""
     assert run(Fit(length=3, fill=7.0), np.zeros((1, 2), np.uint8)).tolist() == [[0, 0, 7]]
     for fill in (0.5, -1.0, 256.0):
-        with pytest.raises(InputError, match="fill: it is .*, and the values are uint8"):
+        with pytest.raises(InputError, match=r"fill: it is .*, and the values are uint8"):
             run(Fit(length=3, fill=fill), np.zeros((1, 2), np.uint8))
 
 
