@@ -30,6 +30,10 @@ class VerifiedBundle:
         path = self.root / self.manifest.golden.path
         return GoldenSamples.decode(_read_verified(path, self.manifest.golden), path)
 
+    def read_file(self, entry: FileEntry) -> bytes:
+        """The bytes of the file that *entry* names, held against its digest once more as they are read."""
+        return _read_verified(self.root / entry.path, entry)
+
     def path_of(self, variant: Variant) -> Path:
         """The file of *variant* that its runtime opens."""
         return self.root / variant.files[0].path

@@ -63,6 +63,13 @@ class ParityError(GateRefused):
         super().__init__(subject, f"its answers to the golden samples are not the source model's: {found}", remedy)
 
 
+class RawParityError(ParityError):
+    """A contract does not make of the golden raw items, or of the answers to them, what was recorded when the bundle was made."""
+
+    def __init__(self, subject: str | Path, deviations: Iterable[str], remedy: str = "") -> None:
+        GateRefused.__init__(self, subject, f"the golden raw items do not become what was recorded: {'; '.join(deviations)}", remedy)
+
+
 class TrustError(EdgekitError):
     """A digest or a signature is wrong: nobody may go on."""
 
