@@ -177,7 +177,8 @@ def _as_floats(array: Array, subject: str) -> Array:
         raise InputError(
             subject, f"its samples are {array.dtype}, and floats from -1 to 1 or int16 are expected", "Convert them: array.astype('float32')."
         )
-    return np.asarray(array, np.float32).reshape(len(array), -1)
+    floats: Array = np.asarray(array, np.float32)
+    return floats if floats.ndim == 2 else floats[:, None]
 
 
 def _check_samples(samples: Array, subject: str) -> Array:

@@ -82,7 +82,7 @@ def _parse(data: bytes, columns: Sequence[str], subject: str) -> Array:
     _check_header(data, subject)
     figures = compact("d")
     try:
-        rows = csv.reader(io.TextIOWrapper(io.BytesIO(data), encoding="utf-8-sig", newline=""))
+        rows = csv.reader(io.TextIOWrapper(io.BytesIO(data), encoding="utf-8-sig", newline=""), skipinitialspace=True)
         places = _find_columns(next(rows, []), columns, subject)
         for number, row in enumerate(filter(None, rows), 1):
             figures.extend(_read_row(row, number, places, subject))
