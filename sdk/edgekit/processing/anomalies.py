@@ -25,10 +25,11 @@ def prepare_anomalies(reading: Anomaly, contract: Processing, outputs: Sequence[
     quantization = None if reading.of is None else _find_quantization(contract, reading.of)
 
     def read(answers: Mapping[str, Array], fed: Fed) -> Arrays:
-        values = output.take(answers).astype(np.float64)
-        if reading.of is not None:
-            values = _measure(reading, values - _recall(output, values, fed.inputs[reading.of], quantization))
-        score = np.float32(values.mean())
+        values = output.take_full(answers).astype(np.float64)
+        given = None if reading.of is None else _recall(output, values, fed.inputs[reading.of], quantization)
+        # Infinities may make NaN of each other, which is an anomaly, or a score that float32 takes for infinite.
+        with np.errstate(invalid="ignore", over="ignore"):
+            score = np.float32((values if given is None else _measure(reading, values - given)).mean())
         found: Arrays = {"score": np.array([score])}
         return found if reading.threshold is None else found | {"is_anomaly": np.array([not score <= np.float32(reading.threshold)])}
 

@@ -51,7 +51,9 @@ def prepare_box_finder(reading: Detect, contract: Processing, outputs: Sequence[
     suppress = _keep_all if iou >= 1 else partial(_suppress, load_library("cv2", "images").dnn.NMSBoxesBatched, iou)
 
     def find_boxes(answers: Mapping[str, Array], scene: Scene) -> BoxSet:
-        likely = _take_likely(decode(answers), reading.threshold)
+        # Infinities may make NaN of each other, and NaN is left out.
+        with np.errstate(invalid="ignore", over="ignore"):
+            likely = _take_likely(decode(answers), reading.threshold)
         placed = _take_visible(replace(likely, corners=_place(likely.corners, reading, scene)))
         apart = suppress(placed)
         return _take_visible(replace(apart, corners=bring_back(apart.corners, scene))).take(slice(reading.most))

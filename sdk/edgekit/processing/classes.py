@@ -34,9 +34,11 @@ def prepare_classes(reading: Classify, contract: Processing, outputs: Sequence[T
 
 def _score(reading: Classify, output: Output, answers: Mapping[str, Array]) -> Array:
     """The score of each class: (classes), float32."""
-    values = output.take(answers)
-    scores: Array = ACTIVATIONS[reading.activation](values.reshape(len(values), -1)).mean(axis=0)
-    return scores.astype(np.float32)
+    values = output.take_full(answers)
+    # Of two samples one may be infinite and the other minus infinity: their mean is NaN.
+    with np.errstate(invalid="ignore", over="ignore"):
+        scores: Array = ACTIVATIONS[reading.activation](values.reshape(len(values), -1)).mean(axis=0)
+        return scores.astype(np.float32)
 
 
 def _choose(reading: Classify, scores: Array) -> Array:

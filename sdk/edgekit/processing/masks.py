@@ -36,7 +36,8 @@ def prepare_masks(reading: Segment, contract: Processing, outputs: Sequence[Tens
     load_library("PIL.Image", "images")
 
     def read(answers: Mapping[str, Array], fed: Fed) -> Arrays:
-        return {"mask": _lay_over(_find_highest(output.take_one(answers), axis), find_scene(fed))}
+        scores = output.check_full(output.take_one(answers))
+        return {"mask": _lay_over(_find_highest(scores, axis), find_scene(fed))}
 
     return read
 

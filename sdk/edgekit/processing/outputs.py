@@ -59,6 +59,16 @@ class Output:
         single: Array = values[0]
         return single
 
+    def take_full(self, outputs: Mapping[str, Array]) -> Array:
+        """What take gives, checked by check_full."""
+        return self.check_full(self.take(outputs))
+
+    def check_full(self, values: Array) -> Array:
+        """*values*, or InputError where there is not one of them: nothing could be said of it."""
+        if not values.size:
+            raise InputError(f"output {self.spec.name!r}", f"it is empty: its shape is {list(values.shape)}", _MODEL)
+        return values
+
     def refuse(self, expected: str) -> InputError:
         """The refusal of an output that cannot be read so; *expected* says what one sample of it must be."""
         return InputError(self.field, f"it names the output {self.spec}, and {expected} is expected for each sample", _CONTRACT)

@@ -36,6 +36,8 @@ def prepare_transcripts(reading: Transcribe, contract: Processing, outputs: Sequ
 
     def read(answers: Mapping[str, Array], _fed: Fed) -> Arrays:
         scores = output.take(answers)
+        if scores.shape[2] != len(letters):
+            raise InputError(f"output {output.spec.name!r}", f"it has {scores.shape[2]} labels for each step", f"The contract has {len(letters)}.")
         if scores.shape[0] * scores.shape[1] > MAX_STEPS:
             raise InputError(f"output {output.spec.name!r}", f"it has more than {MAX_STEPS} steps", "Give a shorter sound.")
         path = _collapse(_find_path(scores.reshape(-1, scores.shape[2]), reading.blank), reading.blank)

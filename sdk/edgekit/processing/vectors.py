@@ -26,8 +26,10 @@ def prepare_vectors(reading: Embed, contract: Processing, outputs: Sequence[Tens
     pool = _prepare_pool(reading, contract, output)
 
     def read(answers: Mapping[str, Array], fed: Fed) -> Arrays:
-        vector = pool(output.take(answers).astype(np.float64), fed).mean(axis=0)
-        return {"embedding": (_normalise(vector) if reading.normalize else vector).astype(np.float32)}
+        # Infinities may make NaN of each other, which stays NaN.
+        with np.errstate(invalid="ignore", over="ignore"):
+            vector = pool(output.take_full(answers).astype(np.float64), fed).mean(axis=0)
+            return {"embedding": (_normalise(vector) if reading.normalize else vector).astype(np.float32)}
 
     return read
 

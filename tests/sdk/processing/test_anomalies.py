@@ -41,6 +41,13 @@ def test_above_the_threshold_it_is_an_anomaly(score: float, expected: bool) -> N
     assert read(np.array([[score]]), threshold=0.5)["is_anomaly"].tolist() == [expected]
 
 
+@pytest.mark.filterwarnings("error")
+def test_infinities_that_cancel_are_an_anomaly() -> None:
+    """An infinite value that was rebuilt as an infinite one is no number, and so an anomaly."""
+    answer = read(np.array([[np.inf, 0.0]]), np.array([[np.inf, 0.0]]), threshold=0.5)
+    assert (np.isnan(answer["score"]).tolist(), answer["is_anomaly"].tolist()) == ([True], [True])
+
+
 def test_quantised_tensors_are_compared_in_real_numbers() -> None:
     """What was fed in int8 and answered in int8 is compared as what both stand for."""
     feature = Feature(name="sound", kind="audio", feeds="x", steps=(Quantize(dtype="int8", scale=0.5, zero_point=1),))

@@ -135,6 +135,14 @@ def test_a_box_with_a_number_that_is_none_is_left_out(broken: float) -> None:
 
 
 @pytest.mark.filterwarnings("error")
+def test_an_infinite_objectness_without_a_class_is_left_out() -> None:
+    """Infinitely sure that there is something, and not at all of what it is: that is no number, and no box."""
+    contract = Processing(inputs=(PICTURE,), answer=Detect(boxes="b", layout="yolo-objectness"))
+    reader = prepare_boxes(contract.answer, contract, [TensorSpec(name="b", dtype="float32", shape=("n", 1, 6))])
+    assert len(reader({"b": np.array([[[0, 0, 9, 9, np.inf, 0]]])}, Fed({}, SAME))["boxes"]) == 0
+
+
+@pytest.mark.filterwarnings("error")
 def test_coordinates_beyond_all_measure_harm_no_other_box() -> None:
     """A box that reaches to 1e38 covers the picture, and the boxes beside it stay as exact as they were."""
     answer = read([[-1e38, -1e38, 1e38, 1e38], [1, 1, 2, 2], OTHER], [[0.9, 0.1], [0.1, 0.8], [0.1, 0.7]])

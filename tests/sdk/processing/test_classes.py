@@ -64,6 +64,12 @@ def test_a_score_that_is_no_number_is_no_answer(activation: str) -> None:
     assert len(read([[np.nan] * 4], activation=activation)["classes"]) == 0
 
 
+@pytest.mark.filterwarnings("error")
+def test_infinities_that_cancel_are_no_answer() -> None:
+    """A class that is infinitely likely in one window and infinitely unlikely in another is left out."""
+    assert read([[np.inf, 1.0], [-np.inf, 1.0]], labels=())["classes"].tolist() == [1]
+
+
 def test_axes_of_one_around_the_row_are_no_matter() -> None:
     """Scores of shape (n, classes, 1, 1), as a convolution gives them, are a row."""
     assert read(np.array([[0.0, 3.0, 1.0, 2.0]]).reshape(1, 4, 1, 1), top=1)["labels"].tolist() == [b"dog"]

@@ -54,6 +54,13 @@ def test_any_number_of_samples_is_taken() -> None:
         output.take_one({"y": np.zeros((4, 3))})
 
 
+def test_empty_outputs_say_nothing() -> None:
+    """An output without a single number is refused where something is to be said of it."""
+    output = find_output("answer.output", "y", [spec(("n", "c"))])
+    with pytest.raises(InputError, match=r"output 'y': it is empty: its shape is \[1, 0\]"):
+        output.take_full({"y": np.zeros((1, 0))})
+
+
 @pytest.mark.parametrize(("shape", "length"), [(("n", 10), 10), (("n", 1, 1, 10), 10), (("n", 10, 1, 1), 10), (("n", "c"), "c"), (("n",), 1)])
 def test_a_row_is_found_among_axes_of_one(shape: tuple[int | str, ...], length: int | str) -> None:
     """The length of a row of scores is found whatever axes of one lie around it."""

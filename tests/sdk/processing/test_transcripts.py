@@ -76,3 +76,12 @@ def test_labels_must_be_those_of_the_output(labels: tuple[str, ...], blank: int,
     reading = Transcribe(output="y", blank=blank)
     with pytest.raises(InputError, match=message):
         prepare_transcripts(reading, Processing(answer=reading, labels=labels), [TensorSpec(name="y", dtype="float32", shape=("n", "t", 5))])
+
+
+def test_an_answer_with_other_labels_is_refused() -> None:
+    """Where the model leaves open how many labels it has, what comes must be as many as the contract's."""
+    reading = Transcribe(output="y")
+    spec = TensorSpec(name="y", dtype="float32", shape=("n", "t", "labels"))
+    read_text = prepare_transcripts(reading, Processing(answer=reading, labels=LABELS), [spec])
+    with pytest.raises(InputError, match=r"output 'y': it has 6 labels for each step\. The contract has 5"):
+        read_text({"y": np.zeros((1, 2, 6))}, Fed({}))
