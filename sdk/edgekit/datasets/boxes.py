@@ -26,6 +26,8 @@ def read_size(key: str, data: bytes) -> tuple[int, int]:
             return (height, width) if image.getexif().get(_ORIENTATION, 1) >= _FIRST_LYING else (width, height)
     except InputError as error:
         raise BadSample(key, error.problem, error.remedy) from error
+    except pillow.DecompressionBombError as error:
+        raise BadSample(key, f"it has too many pixels: {error}", "Give a smaller picture.") from error
     except Exception as error:
         # What damage makes Pillow's readers raise has no common root.
         raise BadSample(key, "it is no picture that can be read", "Replace it, or take it away.") from error

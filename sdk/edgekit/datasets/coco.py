@@ -156,7 +156,9 @@ def _sort_objects(path: Path, annotations: Sequence[_Annotation], places: dict[i
     boxes = np.array([annotation.bbox for annotation in boxed], np.float64).reshape(-1, 4)[order]
     classes = np.array([numbers[annotation.category_id] for annotation in boxed], np.int64)[order]
     crowds = np.array([annotation.iscrowd != 0 for annotation in boxed], bool)[order]
-    corners = np.concatenate([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]], axis=1)
+    # What overflows is no box, and is found when its picture is read.
+    with np.errstate(over="ignore"):
+        corners = np.concatenate([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]], axis=1)
     return np.searchsorted(owners[order], np.arange(len(places) + 1)), Boxes(corners, classes, crowds)
 
 

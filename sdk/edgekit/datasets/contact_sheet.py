@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 #: A row has so many samples, each in a square of so many pixels; a sheet has so many rows.
 COLUMNS, CELL, MAX_ROWS = 10, 112, 40
-_GAP, _NAME_WIDTH, _LETTERS = 6, 150, 22
+_GAP, _NAME_WIDTH, _LETTERS, _FONT_SIZE = 6, 150, 20, 14
 _PAPER, _INK, _FAINT = (255, 255, 255), (32, 32, 32), (226, 230, 236)
 #: Okabe and Ito's colours, which those with colour blindness tell apart.
 _COLOURS = ((0, 114, 178), (230, 159, 0), (0, 158, 115), (204, 121, 167), (86, 180, 233), (213, 94, 0), (240, 228, 66))
@@ -130,7 +130,7 @@ def _draw_curves(values: Array) -> "Image":
 
 def _draw_words(text: str) -> "Image":
     cell = _new_cell()
-    _write(cell, (4, 4), "\n".join(textwrap.wrap(text[:400], 17)[:7]))
+    _write(cell, (4, 4), "\n".join(textwrap.wrap(text[:400], 14)[:6]))
     return cell
 
 
@@ -142,4 +142,5 @@ def _new_cell() -> "Image":
 def _write(image: Any, place: tuple[int, int], text: str) -> None:
     """Draw *text* in Pillow's own font, which has Latin letters alone."""
     shown = text.encode("latin-1", "replace").decode("latin-1")
-    load_library("PIL.ImageDraw", "images").Draw(image).text(place, shown, fill=_INK, font=load_library("PIL.ImageFont", "images").load_default())
+    font = load_library("PIL.ImageFont", "images").load_default(_FONT_SIZE)
+    load_library("PIL.ImageDraw", "images").Draw(image).text(place, shown, fill=_INK, font=font)

@@ -10,7 +10,7 @@ import numpy as np
 from edgekit.arrays import Array
 from edgekit.contract import Cast, Feature, Normalize, Quantize, Scale, Windows
 from edgekit.datasets.base import BadSample, Sample
-from edgekit.datasets.csv_file import CsvFile, index_csv
+from edgekit.datasets.csv_file import CsvFile, index_csv, read_columns
 from edgekit.datasets.folders import list_files
 from edgekit.datasets.labels import Labelled, number_labels
 from edgekit.datasets.listings import LABELS, SPLITS, find_column
@@ -85,26 +85,34 @@ def open_windows(path: Path, feature: Feature, labels: Sequence[str] = (), split
     files = [(name, path / name) for name in list_files(path, (".csv",))] if path.is_dir() else [("", path)]
     if not files:
         raise InputError(path, "it has no CSV files", "Point to a CSV, or to a folder with one for each recording.")
+    pieces, columns = _read_pieces(files, feature, split)
+    if not columns:
+        raise InputError(
+            path, f"there is nothing to read: {next(iter(pieces.values())).fault}", "Write CSVs with a line of names and rows of figures."
+        )
+    if not pieces:
+        raise InputError(path, "it has no rows", "Write a line of names and rows of figures.")
+    numbered = _number(path, pieces, labels)
+    truths = dict(zip((key for key, piece in pieces.items() if piece.label is not None), numbered.values, strict=True))
+    return CsvWindows(path, feature.name, columns, pieces, truths, numbered.classes, tuple(file for _, file in files))
+
+
+def _read_pieces(files: Sequence[tuple[str, Path]], feature: Feature, split: str | None) -> tuple[dict[str, Piece], tuple[str, ...]]:
+    """The pieces of all *files*, by key, and the columns that they have; a file among others that cannot be used is a piece with a fault."""
     window = find_window(feature)
     pieces: dict[str, Piece] = {}
     columns: tuple[str, ...] = ()
     for name, file in files:
         try:
             table, cells = index_csv(file, _spell_marks(file))
-            found = _find_columns(file, table.columns, feature)
+            columns = _check_same(file, columns, _find_columns(file, table.columns, feature))
         except InputError as error:
-            if path.is_file():
+            if not name:
                 raise
             pieces[name] = Piece(None, 0, 0, fault=error.problem)
-            continue
-        columns = _check_same(file, columns, found)
-        pieces.update(_cut(name, table, cells, window, split))
-    if not pieces or not columns:
-        first = next(iter(pieces.values())).fault if pieces else "it has no rows"
-        raise InputError(path, f"there is nothing to read: {first}", "Write CSVs with a line of names and rows of figures.")
-    numbered = _number(path, pieces, labels)
-    truths = dict(zip((key for key, piece in pieces.items() if piece.label is not None), numbered.values, strict=True))
-    return CsvWindows(path, feature.name, columns, pieces, truths, numbered.classes, tuple(file for _, file in files))
+        else:
+            pieces.update(_cut(name, table, cells, window, split))
+    return pieces, columns
 
 
 def find_window(feature: Feature) -> Windows | None:
@@ -118,8 +126,6 @@ def find_window(feature: Feature) -> Windows | None:
 
 
 def _spell_marks(path: Path) -> list[str]:
-    from edgekit.datasets.csv_file import read_columns
-
     columns = read_columns(path)
     return [name for names in (LABELS, RECORDINGS, SPLITS) if (name := find_column(columns, names)) is not None]
 
@@ -193,7 +199,9 @@ def _number(path: Path, pieces: dict[str, Piece], labels: Sequence[str]) -> Labe
 def _read_figures(key: str, rows: Sequence[Sequence[str]], places: Sequence[int], columns: Sequence[str]) -> Array:
     """The cells of *places* as float32 (rows, columns); BadSample where one is no finite figure."""
     try:
-        figures = np.array([[float(row[place]) for place in places] for row in rows], np.float32)
+        # What overflows is found below: a warning would only be printed.
+        with np.errstate(over="ignore"):
+            figures = np.array([[float(row[place]) for place in places] for row in rows], np.float32)
     except ValueError as error:
         raise BadSample(key, f"a cell is no figure: {error}", f"Write figures in {', '.join(columns[:20])}.") from error
     if not np.isfinite(figures).all():

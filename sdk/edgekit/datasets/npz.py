@@ -139,7 +139,7 @@ def _number(path: Path, truths: Array, labels: Sequence[str]) -> tuple[Array, tu
         raise InputError(path, f"field {LABELS!r} is {truths.dtype}{list(truths.shape)}", "Give a class, a figure or a mask for each sample.")
     beyond = (truths < 0) | (truths >= len(labels)) if labels and truths.dtype.kind in "iu" and truths.ndim == 1 else np.zeros(1, bool)
     if beyond.any():
-        raise InputError(path, f"there is a label {truths[beyond][0]}, and the classes are 0 to {len(labels) - 1}", "Correct the labels.")
+        raise InputError(path, f"there is a label {truths[beyond].max()}, and the classes are 0 to {len(labels) - 1}", "Correct the labels.")
     return (truths.astype(np.int64) if truths.dtype.kind == "b" else truths), tuple(labels)
 
 

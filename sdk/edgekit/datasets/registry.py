@@ -67,13 +67,13 @@ def _open_npz(request: Request) -> Dataset:
 
 
 def _open_class_folders(request: Request) -> Dataset:
-    path = request.path if request.split is None else _find_part(request.path, request.split)
-    return open_class_folders(path, *request.find_media(), request.labels)
+    check_no_split(request.path, request.split)
+    return open_class_folders(request.path, *request.find_media(), request.labels)
 
 
 def _open_files(request: Request) -> Dataset:
-    path = request.path if request.split is None else _find_part(request.path, request.split)
-    return open_file_folder(path, *request.find_media())
+    check_no_split(request.path, request.split)
+    return open_file_folder(request.path, *request.find_media())
 
 
 def _open_coco(request: Request) -> Dataset:
@@ -122,16 +122,28 @@ def open_dataset(path: Path, *, kind: str | None = None, contract: Processing | 
         DeviceError: a library that reads it is not installed.
     """
     place, part = parse_split(path)
-    request = Request(place, contract or Processing(), split or part)
     if not place.exists():
         raise InputError(place, "there is no such file or folder", "Check the path.")
     try:
+        request = _find_part(Request(place, contract or Processing(), split or part))
         name = kind or find_kind(request)
         if name not in KINDS:
             raise UnknownName("kind of data", name, KINDS)
         return KINDS[name](request)
     except OSError as error:
         raise InputError(error.filename or place, f"it cannot be read: {error.strerror}", "Check who may read it.") from error
+
+
+def _find_part(request: Request) -> Request:
+    """*request* for the folder that its split names, where there is one; what is described by a file has its parts named there."""
+    path = request.path
+    if request.split is None or not path.is_dir() or _is_described(path) or request.split not in list_folders(path):
+        return request
+    return Request(path / request.split, request.contract, None)
+
+
+def _is_described(path: Path) -> bool:
+    return any((path / name).is_file() for name in _DESCRIPTIONS)
 
 
 def find_kind(request: Request) -> str:
@@ -160,7 +172,7 @@ def _find_csv_kind(request: Request) -> str:
 def _find_folder_kind(request: Request) -> str:
     path = request.path
     folders = list_folders(path)
-    if {"images", "labels"} <= set(folders) or any((path / name).is_file() for name in _DESCRIPTIONS):
+    if {"images", "labels"} <= set(folders) or _is_described(path):
         return "yolo"
     if _list_annotations(path):
         return "coco"
@@ -181,7 +193,7 @@ def _find_media_kind(request: Request, folders: Sequence[str]) -> str:
     if here and filled:
         found = f"it has {len(here)} files beside {len(filled)} folders with more of them"
         raise InputError(path, found, "Say with --kind class-folders or --kind files what it is.")
-    if filled and request.split is None and {name.lower() for name in filled} <= set(NAMES):
+    if filled and {name.lower() for name in filled} <= set(NAMES):
         raise InputError(path, f"its folders are parts of a set: {', '.join(filled)}", f"Give one of them, as in {path / filled[0]}.")
     if not here and not filled:
         raise InputError(path, f"it is no set of data that is known: {_describe_folder(path, folders)}", _REMEDY)
@@ -193,13 +205,6 @@ def _describe_folder(path: Path, folders: Sequence[str]) -> str:
     ends = sorted({Path(name).suffix or Path(name).name for name in names})
     files = f"{len(names)} files ({', '.join(ends[:5])})" if names else "no files"
     return f"it has {files} in {len(folders)} folders, and no pictures, sounds, CSVs or annotations" if folders else f"it has {files} and no folders"
-
-
-def _find_part(path: Path, split: str) -> Path:
-    folders = list_folders(path)
-    if split not in folders:
-        raise UnknownName(f"part of {path}", split, folders)
-    return path / split
 
 
 def _list_annotations(path: Path) -> list[Path]:

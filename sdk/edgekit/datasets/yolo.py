@@ -125,7 +125,7 @@ def find_labels(key: str) -> str:
 
 def _describe_folder(path: Path) -> _Description:
     parts = {name: (f"images/{name}",) for name in list_folders(path / "images")}
-    return _Description((), "", parts or {"all": ("images",)})
+    return _Description((), "", parts)
 
 
 def _read_description(path: Path) -> _Description:
@@ -139,6 +139,8 @@ def _read_description(path: Path) -> _Description:
 
 
 def _choose_parts(path: Path, description: _Description, split: str | None) -> list[str]:
+    if split is None and path.is_dir():
+        return ["images"]
     if split is None:
         return [folder for part in description.parts.values() for folder in part]
     if split not in description.parts:
