@@ -88,7 +88,9 @@ def make_window(step: Spectrogram) -> Array:
 
     Cosine sums as in scipy.signal.windows; *povey* is Kaldi's, a Hann window to the power of 0.85 (feature-window.cc).
     """
-    turns = np.arange(step.frame) / max(step.frame if step.periodic else step.frame - 1, 1)
+    if step.frame == 1:
+        return np.ones(1)
+    turns = np.arange(step.frame) / (step.frame if step.periodic else step.frame - 1)
     cosine = np.cos(2 * np.pi * turns)
     windows: dict[str, Callable[[], Array]] = {
         "hann": lambda: 0.5 - 0.5 * cosine,
