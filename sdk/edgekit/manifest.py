@@ -29,7 +29,8 @@ class Parity(Deviation, frozen=True, kw_only=True):
 
     *max_abs* and *mean_abs* are over all outputs, *outputs* has them one by one. *top1_agreement* is the share
     of samples with the same highest class; None where no output is a row of classes. *box_agreement* is the share of a
-    detector's boxes that are found again, of the same class and overlapping by half; None where it is no detector.
+    detector's boxes that are found again, of the same class and overlapping by half; None where it is no detector, or where
+    neither it nor the source found any.
     """
 
     n: Annotated[int, Meta(ge=1)]
