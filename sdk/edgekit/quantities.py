@@ -43,6 +43,13 @@ def format_share(share: float | None) -> str:
     return UNKNOWN if share is None else f"{share:.1%}"
 
 
+def format_agreement(top1: float | None, boxes: float | None) -> str:
+    """The share of answers that are the source's: of a detector's boxes where these were compared, else of highest classes; a dash for neither."""
+    if boxes is not None:
+        return f"{format_share(boxes)} of boxes"
+    return "-" if top1 is None else format_share(top1)
+
+
 def format_ratio(ratio: float | None) -> str:
     """How many times as much."""
     return UNKNOWN if ratio is None else f"{format_figures(ratio)}{TIMES}"

@@ -14,6 +14,7 @@ from edgekit.manifest import Manifest, Measurement, Variant
 from edgekit.quantities import (
     NOT_MEASURED,
     UNKNOWN,
+    format_agreement,
     format_bytes,
     format_change,
     format_deviation,
@@ -217,6 +218,8 @@ def _figure_answers(variant: Variant) -> Html:
     if metric is not None:
         change = format_change(metric.value - metric.source_value)
         return _figure(metric.name, change, "", f"{metric.value:.4f} instead of {metric.source_value:.4f}, on {metric.n} samples")
+    if parity.box_agreement is not None:
+        return _figure("Same boxes", format_share(parity.box_agreement), "", f"found again, on {parity.n} golden samples")
     if parity.top1_agreement is not None:
         return _figure("Same answers", format_share(parity.top1_agreement), "", f"top-1, on {parity.n} golden samples")
     return _figure("Largest deviation", format_deviation(parity.max_abs), "", f"of any output, on {parity.n} golden samples")
@@ -226,7 +229,7 @@ def _render_variants(variants: Sequence[Variant], scene: Scene | None = None) ->
     """The table of *variants*; the columns of latency and memory are there where *scene* has measurements."""
     measured = {variant.id: one for variant, one in scene.measured} if scene else {}
     heads = [("Variant", ""), ("Size", "number")] + ([("Latency p50", "number"), ("p95", "number"), ("Memory", "number")] if measured else [])
-    heads += [("Metric", "number"), ("Parity", "number"), ("Top-1 agreement", "number")]
+    heads += [("Metric", "number"), ("Parity", "number"), ("Same answers", "number")]
     head = tag("tr", *(tag("th", text, class_=kind, scope="col") for text, kind in heads))
     rows = [_render_variant(variant, measured.get(variant.id), scene) for variant in variants]
     return _table(head, rows)
@@ -249,8 +252,9 @@ def _render_variant(variant: Variant, one: Measurement | None, scene: Scene | No
     metric = variant.metric
     cells.append(_number("not measured") if metric is None else _number(f"{metric.value:.4f}", format_change(metric.value - metric.source_value)))
     cells.append(_number(format_deviation(variant.parity.max_abs), f"{format_deviation(variant.tolerance.max_abs)} allowed"))
-    agreement = variant.parity.top1_agreement
-    cells.append(_number("does not apply" if agreement is None else format_share(agreement)))
+    parity = variant.parity
+    agreement = format_agreement(parity.top1_agreement, parity.box_agreement)
+    cells.append(_number("not compared" if agreement == "-" else agreement))
     return tag("tr", *cells, class_="default" if is_default else "")
 
 

@@ -1,6 +1,16 @@
 import pytest
 
-from edgekit.quantities import MINUS, format_bytes, format_change, format_deviation, format_mb, format_ms, format_ratio, format_share
+from edgekit.quantities import (
+    MINUS,
+    format_agreement,
+    format_bytes,
+    format_change,
+    format_deviation,
+    format_mb,
+    format_ms,
+    format_ratio,
+    format_share,
+)
 
 
 @pytest.mark.parametrize(
@@ -24,6 +34,14 @@ def test_what_could_not_be_taken_is_unknown(formatted):
     """None is shown as unknown, never as zero."""
     assert formatted(None) == "unknown"
     assert formatted(0) != "unknown"
+
+
+@pytest.mark.parametrize(
+    ("top1", "boxes", "text"), [(0.984, None, "98.4%"), (None, 0.9312, "93.1% of boxes"), (0.5, 0.0, "0.0% of boxes"), (None, None, "-")]
+)
+def test_what_agrees_is_said(top1, boxes, text):
+    """A detector's agreement is that of its boxes, a classifier's that of its highest classes, and without either there is none."""
+    assert format_agreement(top1, boxes) == text
 
 
 def test_a_change_has_its_sign():

@@ -98,6 +98,15 @@ def test_without_a_metric_size_stands_against_latency(make_manifest):
     assert "not measured" in page.text
 
 
+def test_a_detector_is_shown_by_its_boxes(make_manifest):
+    """Where boxes were compared, headline and table tell how many are found again."""
+    manifest = make_manifest(metric=None)
+    variants = tuple(replace(one, parity=replace(one.parity, top1_agreement=None, box_agreement=0.912)) for one in manifest.variants)
+    page = Page(render_report(replace(manifest, variants=variants)))
+    assert "Same boxes 91.2% found again, on 64 golden samples" in page.text
+    assert page.text.count("91.2% of boxes") == len(variants)
+
+
 def test_one_variant_alone_is_not_held_against_nothing(make_manifest):
     """With one variant the headline gives its own figures and says that there is nothing to hold it against."""
     page = Page(render_report(make_manifest(("tflite-int8",))))

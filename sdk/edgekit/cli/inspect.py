@@ -76,7 +76,7 @@ def _inspect_bundle(root: Path, *, as_json: bool) -> None:
 def _print_bundle(bundle: "VerifiedBundle", target: str) -> None:
     from edgekit.cli.console import print_table
     from edgekit.cli.variants import explain_default, print_variants
-    from edgekit.quantities import format_deviation, format_share
+    from edgekit.quantities import format_agreement, format_deviation
 
     manifest = bundle.manifest
     print_table(("bundle", manifest.name), _facts(bundle))
@@ -85,9 +85,9 @@ def _print_bundle(bundle: "VerifiedBundle", target: str) -> None:
     rows = []
     for variant in manifest.variants:
         allowed = variant.tolerance
-        agreement = "-" if allowed.top1_agreement is None else format_share(allowed.top1_agreement)
+        agreement = format_agreement(allowed.top1_agreement, allowed.box_agreement)
         rows.append((variant.id, format_deviation(allowed.max_abs), format_deviation(allowed.mean_abs), agreement, allowed.slack))
-    print_table(("tolerance on devices", "max", "mean", "top-1 agrees", "measured, and this slack"), rows)
+    print_table(("tolerance on devices", "max", "mean", "agrees", "measured, and this slack"), rows)
     for known in list(manifest.defaults) or [target]:
         click.echo(explain_default(manifest, known))
 

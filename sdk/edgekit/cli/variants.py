@@ -7,7 +7,7 @@ import msgspec
 from edgekit.cli.console import print_table
 from edgekit.gate import choose_unmeasured
 from edgekit.manifest import Choice, Manifest, Variant
-from edgekit.quantities import NOT_MEASURED, UNKNOWN, format_bytes, format_change, format_deviation, format_ms, format_share
+from edgekit.quantities import NOT_MEASURED, UNKNOWN, format_agreement, format_bytes, format_change, format_deviation, format_ms
 
 
 def to_dict(manifest: Manifest, target: str) -> dict[str, Any]:
@@ -23,7 +23,7 @@ def print_variants(manifest: Manifest, target: str) -> None:
     """The table of variants with what was measured of each on *target*, the default there and why, and what was skipped."""
     choice = manifest.defaults.get(target)
     metric = next((variant.metric.name for variant in manifest.variants if variant.metric), "metric")
-    columns = ["variant", "size", "p50", metric, "change", "parity", "top-1 agrees", "default"]
+    columns = ["variant", "size", "p50", metric, "change", "parity", "agrees", "default"]
     rows = [list(_row(variant, target, choice)) for variant in manifest.variants]
     # Bundles of before schemes were told have nothing to say here that their ids do not.
     if any(variant.scheme or variant.accelerator for variant in manifest.variants):
@@ -65,14 +65,14 @@ def _find_latency(variant: Variant, target: str) -> str:
 
 
 def _row(variant: Variant, target: str, choice: Choice | None) -> tuple[str, ...]:
-    metric, agreement = variant.metric, variant.parity.top1_agreement
+    metric, parity = variant.metric, variant.parity
     return (
         variant.id,
         format_bytes(variant.size),
         _find_latency(variant, target),
         UNKNOWN if metric is None else f"{metric.value:.4f}",
         UNKNOWN if metric is None else format_change(metric.value - metric.source_value),
-        format_deviation(variant.parity.max_abs),
-        "-" if agreement is None else format_share(agreement),
+        format_deviation(parity.max_abs),
+        format_agreement(parity.top1_agreement, parity.box_agreement),
         "yes" if choice is not None and choice.variant == variant.id else "",
     )
