@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from edgekit.arrays import Array, dtype_of
-from edgekit.contract import Feature, Fit, Normalize, Spectrogram, Stack, Windows
+from edgekit.contract import Feature, Normalize, Spectrogram, Stack, Step, Windows
 from edgekit.errors import InputError
 from edgekit.processing.base import Raw
 from edgekit.processing.features import PreparedFeature, PreparedText
@@ -60,19 +60,23 @@ def _make_items(feature: Feature, columns: int | None) -> list[Raw]:
 
 
 def _choose_lengths(feature: Feature) -> tuple[int, int]:
-    """Samples or rows that are enough for every window, frame and stack of frames."""
-    needed = _USUAL_RATE if feature.kind == "audio" else 8
+    """Samples or rows that are enough for every frame, stack of frames and window."""
+    needed, apart = 8, 1
     if feature.kind == "audio":
-        needed = max(needed, find_rate(feature.steps, feature.name) or 0)
-    hop = max((step.hop for step in feature.steps if isinstance(step, Spectrogram)), default=1)
+        needed = find_rate(feature.steps, feature.name) or _USUAL_RATE
     for step in feature.steps:
-        if isinstance(step, Spectrogram):
-            needed += step.frame
-        elif isinstance(step, Windows | Fit):
-            needed += step.length * hop
-        elif isinstance(step, Stack):
-            needed += step.frames * hop
+        needed += _find_reach(step) * apart
+        apart *= step.hop if isinstance(step, Spectrogram | Stack | Windows) else 1
     return 2 * needed, 3 * needed
+
+
+def _find_reach(step: Step) -> int:
+    """How much *step* needs along the first axis."""
+    if isinstance(step, Spectrogram):
+        return step.frame
+    if isinstance(step, Stack):
+        return step.frames
+    return step.length if isinstance(step, Windows) else 0
 
 
 def _find_columns(feature: Feature, specs: dict[str, TensorSpec]) -> int | None:

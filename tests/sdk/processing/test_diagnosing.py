@@ -4,11 +4,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from msgspec.structs import replace
 
 from edgekit.contract import Color, Crop, Feature, Layout, Normalize, Processing, Resize, Scale
 from edgekit.errors import InputError
-from edgekit.processing.alternatives import list_alternatives
 from edgekit.processing.diagnosing import name_suspects
 from edgekit.processing.pipeline import open_pipeline
 from edgekit.runtimes.onnx_runtime import OnnxRuntime
@@ -210,25 +208,3 @@ def test_what_cannot_be_carried_out_is_no_suspect():
     assert name_suspects(declared, judge, 100) == ()
     with pytest.raises(InputError, match="it does not fit"):
         name_suspects(contract(RESIZE, CHW), judge, 100)
-
-
-def test_guesses_differ_from_what_is_declared():
-    """No guess is the contract itself, none is there twice in the same words, and each keeps the rest of the contract."""
-    declared = replace(contract(Resize(width=20, height=20, fit="cover"), Crop(width=SIDE, height=SIDE), UNIT, CHW), labels=("a", "b"))
-    guesses = dict(list_alternatives(declared))
-    assert len(guesses) == len(list(list_alternatives(declared))) > 15
-    for words, guess in guesses.items():
-        assert guess != declared, words
-        assert guess.labels == ("a", "b")
-
-
-def test_bytes_have_no_other_units():
-    """A model that takes pixels as bytes is not suspected of wanting floats; its order and size may still be wrong."""
-    names = [words for words, _ in list_alternatives(contract(RESIZE, Layout(axes="HWC")))]
-    assert "BGR" in names
-    assert not any("values from" in name for name in names)
-
-
-def test_sounds_have_no_guesses():
-    """What is no picture is left alone."""
-    assert list(list_alternatives(Processing(inputs=(Feature(name="sound", kind="audio", feeds="x"),)))) == []
