@@ -1,8 +1,9 @@
 """From a source model to a bundle: convert, prove, evaluate, time, judge, and write what was measured."""
 
 import platform
+import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 
@@ -14,8 +15,9 @@ from edgekit.benchmark import describe_measurement, measure_latencies, take_samp
 from edgekit.build_request import BuildRequest, Progress
 from edgekit.bundles import MANIFEST
 from edgekit.candidates import Candidate, Findings, Workbench
-from edgekit.files import digest_bytes, digest_file, digest_files, replacing_directory
+from edgekit.files import digest_bytes, digest_files, replacing_directory
 from edgekit.gate import choose_default
+from edgekit.golden_raw import GoldenRaw, derive_agreement, measure_answers
 from edgekit.hardware import describe_hardware
 from edgekit.manifest import Lineage, Manifest, Variant
 from edgekit.model_card import CARD, write_card
@@ -24,7 +26,7 @@ from edgekit.reference import Reference, consult_source
 from edgekit.report import REPORT, write_report
 from edgekit.targets import find_target
 
-GOLDEN = "golden.npz"
+GOLDEN, GOLDEN_RAW = "golden.npz", "golden-raw.npz"
 
 
 def build_bundle(request: BuildRequest, progress: Progress) -> Manifest:
@@ -40,15 +42,17 @@ def build_bundle(request: BuildRequest, progress: Progress) -> Manifest:
     name = request.find_name()
     with tempfile.TemporaryDirectory(prefix="edgekit-") as workspace, replacing_directory(request.destination) as staging:
         progress("reading the source model", 0, 1)
-        reference = consult_source(request, Path(workspace))
+        reference = consult_source(request, Path(workspace), progress)
         lineage = _trace(request, reference)
         check_digests(request, Digests.of(lineage))
         with Workbench(request, reference, staging) as bench:
             findings = bench.make_all(progress)
             findings.check(request)
+            agreements = _measure_raw(findings.candidates, reference, progress)
             variants = _time_variants(findings.candidates, reference, progress)
         lineage = replace(lineage, tools=lineage.tools | findings.tools)
-        manifest = _describe(name, reference, findings, variants, lineage, staging)
+        _copy_processing(reference, staging)
+        manifest = _describe(name, reference, findings, variants, lineage, _write_golden(reference, agreements, staging))
         (staging / MANIFEST).write_bytes(msgspec.json.format(manifest.encode(), indent=2))
         write_report(manifest, staging / REPORT)
         write_card(manifest, staging / CARD)
@@ -69,20 +73,52 @@ def _time_variants(candidates: Sequence[Candidate], reference: Reference, progre
     return [replace(one.variant, measured=measured.get(one.variant.id, ())) for one in candidates]
 
 
-def _describe(name: str, reference: Reference, findings: Findings, variants: list[Variant], lineage: Lineage, staging: Path) -> Manifest:
-    golden = reference.golden.encode()
-    (staging / GOLDEN).write_bytes(golden)
+def _measure_raw(candidates: Sequence[Candidate], reference: Reference, progress: Progress) -> dict[str, float]:
+    """By variant, the least share to which its answers to the golden raw items must agree with the source's, from what it gives here."""
+    agreements = {}
+    for done, one in enumerate(candidates if reference.raw else ()):
+        progress("proving golden raw items", done, len(candidates))
+        measured = measure_answers(reference.choice.pipeline, one.session, reference.raw, one.variant.id)
+        agreements[one.variant.id] = derive_agreement(measured)
+    return agreements
+
+
+def _write_golden(reference: Reference, agreements: Mapping[str, float], staging: Path) -> tuple[FileEntry, FileEntry | None]:
+    """Put the golden samples and the golden raw items, where there are any, into *staging*."""
+    raw = None if not reference.raw else _write(staging, GOLDEN_RAW, GoldenRaw(reference.raw, agreements).encode())
+    return _write(staging, GOLDEN, reference.golden.encode()), raw
+
+
+def _write(staging: Path, path: str, data: bytes) -> FileEntry:
+    (staging / path).write_bytes(data)
+    return FileEntry(path=path, digest=digest_bytes(data), length=len(data))
+
+
+def _copy_processing(reference: Reference, staging: Path) -> None:
+    """Put the files of the contract into *staging*, at the places that it has for them."""
+    for entry in () if reference.choice.contract is None else reference.choice.contract.files:
+        (staging / entry.path).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(reference.choice.root / entry.path, staging / entry.path)
+
+
+def _describe(
+    name: str, reference: Reference, findings: Findings, variants: list[Variant], lineage: Lineage, files: tuple[FileEntry, FileEntry | None]
+) -> Manifest:
     target = find_target(describe_hardware())
     choice = choose_default(variants, target)
     return Manifest(
         name=name,
         inputs=reference.model.inputs,
         outputs=reference.model.outputs,
-        golden=FileEntry(path=GOLDEN, digest=digest_bytes(golden), length=len(golden)),
+        golden=files[0],
         golden_origin=reference.golden_origin,
+        processing=reference.choice.contract,
+        golden_raw=files[1],
+        golden_raw_origin=reference.raw_origin,
         variants=tuple(variants),
         defaults={} if choice is None else {target: choice},
         skipped=tuple(findings.skipped),
+        warnings=reference.warnings,
         lineage=lineage,
     )
 
@@ -95,10 +131,11 @@ def _trace(request: BuildRequest, reference: Reference) -> Lineage:
         source_format=reference.model.format,
         source_digest=digest_files(files),
         source_size=sum(file.stat().st_size for file in files),
-        calibration_digest=None if request.calibration is None else digest_file(request.calibration),
-        evaluation_digest=None if request.evaluation is None else digest_file(request.evaluation),
+        calibration_digest=reference.digests.get("calibration"),
+        evaluation_digest=reference.digests.get("evaluation"),
         tools={"edgekit": version("edgekit"), "python": platform.python_version(), **reference.model.tools},
         options=request.describe(),
         platform=platform.platform(),
+        data=reference.data,
         recipe=describe_request(request).list_fields(),
     )

@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import get_args
 
 from edgekit.bundles import MANIFEST
 from edgekit.contract import Task
@@ -57,8 +58,12 @@ class BuildRequest:
         order_precisions(self.precisions or ())
         if self.target is not None:
             find_profile(self.target)
+        if self.task is not None and self.task not in get_args(Task):
+            raise UnknownName("task", self.task, get_args(Task))
+        if self.processing is not None and self.task is not None:
+            raise InputError("--task", "--processing names a contract already", "Give one of the two.")
         if self.metric is not None and self.evaluation is None:
-            raise InputError("--metric", "there is nothing to measure it on", "Give labelled samples with --evaluation FILE.npz.")
+            raise InputError("--metric", "there is nothing to measure it on", "Give labelled samples with --evaluation.")
         if self.destination.exists() and not _is_replaceable(self.destination):
             raise InputError(self.destination, "it exists and is not a bundle", "Choose a new directory with -o; nothing was changed.")
 
@@ -79,6 +84,10 @@ class BuildRequest:
             "precisions": ",".join(self.precisions or ()),
             "metric": self.metric or "",
             "max_drop": f"{self.max_drop:g}" if self.evaluation else "",
+            "processing": "" if self.processing is None else self.processing.name,
+            "task": self.task or "",
+            "samples": "" if self.samples is None else str(self.samples),
+            "golden_raw": "yes" if self.golden_raw else "",
             "seed": str(self.seed),
             "shapes": ",".join(f"{name}={format_sizes(sizes)}" for name, sizes in self.options.shapes.items()),
             "inputs": ",".join(map(str, self.options.inputs)),

@@ -8,16 +8,17 @@ from pathlib import Path
 
 from msgspec.structs import asdict, replace
 
+from edgekit.answering import answer_items
 from edgekit.artifacts import Artifact
 from edgekit.attempts import Attempt, Attempts
 from edgekit.benchmark import choose_cpu
+from edgekit.build_data import list_truths
 from edgekit.build_request import BuildRequest, Progress
 from edgekit.conversion import Order
 from edgekit.errors import ConversionError, DeviceError, InputError, ParityError
 from edgekit.gate import find_drop_fault, find_parity_fault, refuse_all
 from edgekit.manifest import Metric, Skipped, Variant
 from edgekit.measuring import IsolatedSession
-from edgekit.metrics.base import Answers
 from edgekit.metrics.registry import find_metric
 from edgekit.parity import answer_samples, check_power, derive_tolerance, measure_parity
 from edgekit.precisions import find_precision
@@ -162,22 +163,23 @@ class Workbench:
 
     def _judge(self, artifact: Artifact, attempt: Attempt, session: IsolatedSession) -> Variant:
         """The variant with its parity and metric; ConversionError where the conversion went wrong."""
-        golden, variant_id, precision = self._reference.golden, attempt.id, find_precision(attempt.precision)
-        parity = measure_parity(golden.outputs, answer_samples(session, golden.inputs, variant_id), variant_id)
-        fault = find_parity_fault(precision.number, parity, self._reference.ranges)
+        golden, boxes, variant_id, precision = self._reference.golden, self._reference.boxes, attempt.id, find_precision(attempt.precision)
+        answers = answer_samples(session, golden.inputs, variant_id)
+        parity = measure_parity(golden.outputs, answers, variant_id, boxes)
+        fault = find_parity_fault(precision.number, parity, self._reference.ranges, boxes)
         if fault is not None:
             raise ConversionError(variant_id, fault)
         tolerance = derive_tolerance(parity, golden.outputs, precision.number)
-        check_power(golden, tolerance, variant_id)
+        check_power(golden, tolerance, variant_id, boxes, answers)
         metric = self._evaluate(session, variant_id)
         described = asdict(artifact) | {"id": variant_id, "precision": precision.number, "scheme": precision.scheme}
         return Variant(**described, parity=parity, tolerance=tolerance, metric=metric)
 
     def _evaluate(self, session: IsolatedSession, variant_id: str) -> Metric | None:
-        reference = self._reference
-        if reference.evaluation is None or reference.metric is None or reference.source_value is None:
+        reference, data = self._reference, self._reference.evaluation
+        if data is None or reference.metric is None or reference.source_value is None:
             return None
-        answers = answer_samples(session, reference.evaluation.inputs, variant_id)
-        metric, labels = find_metric(reference.metric), reference.evaluation.labels
-        value = metric.measure(Answers(answers), labels)
-        return Metric(name=metric.name, value=value, n=len(labels), source_value=reference.source_value, better=metric.better)
+        answers = answer_items(session, data.prepared, reference.choice.pipeline, variant_id, data.dataset.classes)
+        metric, truths = find_metric(reference.metric), list_truths(data.prepared)
+        value = metric.measure(answers, truths)
+        return Metric(name=metric.name, value=value, n=len(truths), source_value=reference.source_value, better=metric.better)

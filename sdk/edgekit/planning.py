@@ -3,21 +3,27 @@
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeAlias
 
 from edgekit.attempts import Attempts
+from edgekit.build_data import choose_keys, digest_data, open_data
 from edgekit.build_request import BuildRequest, Progress
-from edgekit.conversion import HUB, Calibration, SourceModel
+from edgekit.contract_choice import Choice, choose_contract
+from edgekit.conversion import HUB, SourceModel
+from edgekit.datasets.base import Dataset
+from edgekit.datasets.streaming import feed_samples
 from edgekit.environments import find_environments
-from edgekit.files import digest_file, digest_files
+from edgekit.files import digest_files
 from edgekit.manifest import Skipped
 from edgekit.precisions import PRECISIONS
 from edgekit.recipe import Digests, check_digests
 from edgekit.records import Digest, Length, Name, Record
 from edgekit.reference import check_batch, find_source
-from edgekit.samples import read_evaluation, read_samples
 from edgekit.tensors import TensorSpec
 
+DataRole: TypeAlias = Literal["calibration", "evaluation"]
+#: Samples of each set that are fed to see whether they fit the model.
+_TRIED = 8
 #: Bytes of one weight, by number format.
 _BYTES: dict[str, float] = {"fp32": 4, "fp16": 2, "bf16": 2, "int8": 1, "int4": 0.5}
 
@@ -34,14 +40,18 @@ class PlannedVariant(Record, frozen=True, kw_only=True):
 class PlannedData(Record, frozen=True, kw_only=True):
     """A set of data that would be used, and how many samples of it."""
 
-    role: Literal["calibration", "evaluation"]
+    role: DataRole
     name: str
     digest: Digest
     samples: int
 
 
 class BuildPlan(Record, frozen=True, kw_only=True):
-    """What ``edgekit convert`` would make. *missing* says what is not there and what that means, a sentence each."""
+    """What ``edgekit convert`` would make.
+
+    *contract* says where the processing contract is from; None where there is none. *missing* says what is not there and what that
+    means, a sentence each.
+    """
 
     name: Name
     source: str
@@ -51,6 +61,7 @@ class BuildPlan(Record, frozen=True, kw_only=True):
     precision: Name
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
+    contract: str | None = None
     target: str | None = None
     variants: tuple[PlannedVariant, ...] = ()
     skipped: tuple[Skipped, ...] = ()
@@ -72,7 +83,8 @@ def plan_build(request: BuildRequest, progress: Progress) -> BuildPlan:
         model = find_source(request.source).load(request.source, Path(workspace), request.options)
         check_batch(request.source, model.inputs)
         progress("reading the data", 1, 2)
-        data = _plan_data(request, model)
+        choice = choose_contract(request, model, Path(workspace) / "contract")
+        data = _plan_data(request, choice, Path(workspace))
         variants, skipped = _plan_variants(request, model)
         plan = BuildPlan(
             name=name,
@@ -83,6 +95,7 @@ def plan_build(request: BuildRequest, progress: Progress) -> BuildPlan:
             precision=model.precision,
             inputs=model.inputs,
             outputs=model.outputs,
+            contract=choice.origin,
             target=request.target,
             variants=tuple(variants),
             skipped=tuple(skipped),
@@ -110,19 +123,16 @@ def _estimate_size(model: SourceModel, precision: str) -> int:
     return round(model.artifact.size * _BYTES[PRECISIONS[precision].number] / _BYTES.get(model.precision, 4))
 
 
-def _plan_data(request: BuildRequest, model: SourceModel) -> list[PlannedData]:
-    data = []
-    if request.calibration is not None:
-        calibration = Calibration(read_samples(request.calibration, model.inputs))
-        data.append(_describe_data("calibration", request.calibration, calibration.n))
-    if request.evaluation is not None:
-        labels = read_evaluation(request.evaluation, model.inputs).labels
-        data.append(_describe_data("evaluation", request.evaluation, len(labels)))
-    return data
+def _plan_data(request: BuildRequest, choice: Choice, workspace: Path) -> list[PlannedData]:
+    given: tuple[tuple[DataRole, Path | None], ...] = (("calibration", request.calibration), ("evaluation", request.evaluation))
+    return [_describe_data(role, open_data(path, choice.contract), request, choice, workspace) for role, path in given if path is not None]
 
 
-def _describe_data(role: Literal["calibration", "evaluation"], path: Path, samples: int) -> PlannedData:
-    return PlannedData(role=role, name=path.name, digest=digest_file(path), samples=samples)
+def _describe_data(role: DataRole, dataset: Dataset, request: BuildRequest, choice: Choice, workspace: Path) -> PlannedData:
+    keys = choose_keys(dataset, role, request)
+    with tempfile.TemporaryDirectory(dir=workspace) as directory:
+        feed_samples(dataset, keys[:_TRIED], choice.pipeline, Path(directory))
+    return PlannedData(role=role, name=dataset.path.name, digest=digest_data(dataset, keys), samples=len(keys))
 
 
 def _list_missing(request: BuildRequest, variants: Sequence[PlannedVariant]) -> list[str]:

@@ -128,7 +128,8 @@ def _make_up_picture(_pipeline: ContractPipeline, feature: Feature, _scale: int,
     longer, shorter = min(round(1.7 * width) + 1, LONGEST_SIDE), min(round(1.2 * height) + 1, LONGEST_SIDE)
     rows, columns = (shorter, longer) if rng.integers(2) else (longer, shorter)
     spec = TensorSpec(name="image", dtype="uint8", shape=("n", rows, columns, 3), quantization=_FULL)
-    return synthesize_inputs([spec], 1, rng)["image"][0]
+    picture: Array = synthesize_inputs([spec], 1, rng)["image"][0]
+    return picture
 
 
 def _make_up_sound(_pipeline: ContractPipeline, feature: Feature, scale: int, rng: np.random.Generator) -> Array:

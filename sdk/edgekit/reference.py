@@ -1,39 +1,34 @@
 """The source model with its answers: what every variant is held against."""
 
 import contextlib
-import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
 
-import numpy as np
-
-from edgekit.arrays import Array, Arrays, to_plain
-from edgekit.build_request import BuildRequest
+from edgekit.answering import answer_items
+from edgekit.box_parity import BoxReader, prepare_box_reader
+from edgekit.build_data import CALIBRATION_SAMPLES, DataSet, judge_data, list_truths, open_data, prepare_data
+from edgekit.build_request import BuildRequest, Progress
+from edgekit.contract import Anomaly, Classify, Detect, Embed, Processing, Segment, Transcribe
+from edgekit.contract_check import Trial, check_contract
+from edgekit.contract_choice import Choice, adopt_labels, choose_contract
 from edgekit.conversion import Calibration, SourceLoader, SourceModel
+from edgekit.datasets.sampling import Role
 from edgekit.errors import ConversionError, DeviceError, InputError
-from edgekit.golden import GoldenSamples, choose_samples, synthesize_inputs
+from edgekit.golden import GoldenSamples
+from edgekit.golden_choice import SOURCE, Origin, find_golden
+from edgekit.golden_raw import RawItem, record_items
+from edgekit.manifest import DataUse
 from edgekit.measuring import IsolatedSession, bound_worker
-from edgekit.metrics.base import Answers
+from edgekit.metrics.base import Metric
 from edgekit.metrics.registry import find_metric
 from edgekit.model_kinds import UNKNOWN_KIND, find_kind
 from edgekit.parity import answer_samples, find_range, measure_parity
 from edgekit.plugins import SOURCES, find_plugins, load_plugin
+from edgekit.raw_items import choose_items, make_up_items
 from edgekit.runtimes.registry import find_runtime
-from edgekit.samples import Evaluation, read_evaluation, read_samples
 from edgekit.tensors import TensorSpec
 
-GOLDEN_SAMPLES = 64
-#: Golden samples travel to every device: where they or their answers are larger, only half as many are kept.
-GOLDEN_BYTES = 8 << 20
-#: Samples among which the golden ones are chosen.
-POOL = 1024
-#: Samples that are made up take at most this much with their answers, where the fewest that are needed do not take more.
-POOL_BYTES = 1 << 30
-#: The units in which inputs are made up: about 1, as most models want them, and those of a picture's bytes, or of decibels.
-GAINS = (1.0, 64.0)
-SOURCE = "source model"
 #: Seconds within which the source model must be loaded, and within which it must answer one sample.
 SOURCE_DEADLINE_S = 60.0
 #: The bytes of memory that it may take, whatever its size, and how often its size besides.
@@ -43,21 +38,32 @@ SOURCE_COPIES = 8
 #: single precision costs the deepest model that was tried.
 WITNESS_DEVIATION = 1e-3
 _BATCH_REMEDY = "Export it with the batch as the first axis of each input, and with what never changes as a constant."
-
-Origin = Literal["calibration", "evaluation", "synthetic"]
+#: What is measured where nobody says it, by how the contract reads answers.
+_METRICS: Mapping[type, str] = {Classify: "top1", Detect: "map50", Segment: "iou", Embed: "cosine", Anomaly: "auc", Transcribe: "wer"}
 
 
 @dataclass(frozen=True)
 class Reference:
-    """A source model, its golden samples, and where data was given its value of the task's metric."""
+    """A source model, its golden samples, the contract, and where data was given its value of the task's metric.
+
+    *data* are the sets that took part, of which *evaluation* has the labels. *boxes* reads a detector's boxes. *raw* are the golden raw
+    items with what the source answers. *warnings* say what is to be known of all that.
+    """
 
     model: SourceModel
     golden: GoldenSamples
     golden_origin: Origin
+    choice: Choice
     calibration: Calibration | None = None
-    evaluation: Evaluation | None = None
+    evaluation: DataSet | None = None
     metric: str | None = None
     source_value: float | None = None
+    boxes: BoxReader | None = None
+    raw: tuple[RawItem, ...] = ()
+    raw_origin: Origin | None = None
+    data: tuple[DataUse, ...] = ()
+    digests: Mapping[str, str] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
 
     @property
     def ranges(self) -> dict[str, float]:
@@ -77,24 +83,109 @@ def find_source(path: Path) -> SourceLoader:
     raise InputError(path, f"it is {kind.name}, which cannot be read here", f"{kind.remedy} Sources that are read: {', '.join(loaders) or 'none'}.")
 
 
-def consult_source(request: BuildRequest, workspace: Path) -> Reference:
-    """Read the source model and the data, and run the one over the other once.
+def _show_nothing(_activity: str, _done: int, _total: int) -> None:
+    """Shows no progress."""
+
+
+def consult_source(request: BuildRequest, workspace: Path, progress: Progress = _show_nothing) -> Reference:
+    """Read the source model and the data, and run the one over the other once. What is kept of the data lies in *workspace*.
 
     Raises:
-        InputError: the model or the data cannot be used, or the model's answers are too much alike to tell it from another.
+        InputError: the model, the contract or the data cannot be used, or the model's answers are too much alike to tell it from another.
     """
     model = find_source(request.source).load(request.source, workspace, request.options)
     check_batch(request.source, model.inputs)
-    calibration = None if request.calibration is None else Calibration(read_samples(request.calibration, model.inputs))
-    evaluation = None if request.evaluation is None else read_evaluation(request.evaluation, model.inputs)
+    choice, sets = gather(request, model, workspace, progress)
     with _naming_source(request.source, model), open_source(model) as session:
         check_witness(model, session)
-        golden, origin = _find_golden(model, session, calibration, evaluation, request.seed)
-        if evaluation is None:
-            return Reference(model, golden, origin, calibration)
-        metric = request.metric or "top1"
-        value = find_metric(metric).measure(Answers(answer_samples(session, evaluation.inputs, SOURCE)), evaluation.labels)
-    return Reference(model, golden, origin, calibration, evaluation, metric, value)
+        return _Consultation(request, model, session, choice, sets, progress).run()
+
+
+def gather(request: BuildRequest, model: SourceModel, workspace: Path, progress: Progress) -> tuple[Choice, dict[Role, DataSet]]:
+    """The contract of a build, and by role the sets of data as it makes them."""
+    choice = choose_contract(request, model, workspace / "contract")
+    if request.golden_raw and choice.contract is None:
+        raise InputError("--golden-raw", "there is no contract by which an item would become tensors", "Give --task TASK or --processing FILE.")
+    given: tuple[tuple[Role, Path | None], ...] = (("calibration", request.calibration), ("evaluation", request.evaluation))
+    opened = {role: open_data(path, choice.contract) for role, path in given if path is not None}
+    for dataset in reversed(opened.values()):
+        choice = adopt_labels(choice, model, dataset)
+    return choice, {
+        role: prepare_data(opened[role], role, request, choice, workspace / f"{role}-data", progress) for role, _ in given if role in opened
+    }
+
+
+@dataclass(frozen=True)
+class _Consultation:
+    """Everything that is asked of a source model, opened in *session*, in one build."""
+
+    request: BuildRequest
+    model: SourceModel
+    session: IsolatedSession
+    choice: Choice
+    sets: Mapping[Role, DataSet]
+    progress: Progress
+
+    def run(self) -> Reference:
+        request, model, choice = self.request, self.model, self.choice
+        calibration, evaluation = self.sets.get("calibration"), self.sets.get("evaluation")
+        golden, rows, origin = find_golden(model, self.session, self.sets, request.seed)
+        metric = None if evaluation is None else find_metric(request.metric or choose_metric(choice.contract))
+        value = None if metric is None or evaluation is None else self._measure(metric, evaluation)
+        raw, raw_origin = self._record_raw(origin, rows)
+        used = () if origin == "synthetic" else (self.sets[origin].describe_golden(rows),)
+        return Reference(
+            model=model,
+            golden=golden,
+            golden_origin=origin,
+            choice=choice,
+            calibration=None if calibration is None else calibration.to_calibration(request.samples or CALIBRATION_SAMPLES),
+            evaluation=evaluation,
+            metric=None if metric is None else metric.name,
+            source_value=value,
+            boxes=prepare_box_reader(choice.contract, model.outputs),
+            raw=raw,
+            raw_origin=raw_origin,
+            data=(*(one.use for one in self.sets.values()), *used),
+            digests={role: one.digest for role, one in self.sets.items()},
+            warnings=(*choice.warnings, *self._warn(metric, raw_origin, len(raw))),
+        )
+
+    def _measure(self, metric: Metric, evaluation: DataSet) -> float:
+        answers = answer_items(self.session, evaluation.prepared, self.choice.pipeline, SOURCE, evaluation.dataset.classes, self.progress)
+        return metric.measure(answers, list_truths(evaluation.prepared))
+
+    def _warn(self, metric: Metric | None, raw_origin: Origin | None, items: int) -> Iterator[str]:
+        for data in self.sets.values():
+            yield from judge_data(data)
+        if metric is not None:
+            self.progress("trying other contracts", 0, 1)
+            yield from check_contract(Trial(self.choice, self.model, self.session, self.sets["evaluation"], metric))
+        if raw_origin not in (None, "synthetic"):
+            yield f"{items} golden raw items are of the {raw_origin} data, and travel to every device"
+
+    def _record_raw(self, origin: Origin, rows: Sequence[int]) -> tuple[tuple[RawItem, ...], Origin | None]:
+        """Golden raw items: those of the golden samples where the user lets them travel, else made-up ones; none without a contract."""
+        choice, raw_origin = self.choice, origin
+        if choice.contract is None or not choice.contract.inputs:
+            return (), None
+        data = self.sets[origin] if self.request.golden_raw and origin != "synthetic" else None
+        if data is None or not data.is_raw:
+            if self.request.golden_raw:
+                raise InputError(
+                    "--golden-raw", "there is no data with raw items", "Give --calibration or --evaluation with pictures, sounds or texts."
+                )
+            items, raw_origin = make_up_items(choice.pipeline, self.request.seed), "synthetic"
+        else:
+            keys = data.find_keys(rows)
+            items = choose_items(choice.pipeline.contract, [data.dataset.read(key).raws for key in keys])
+        recorded = record_items(choice.pipeline, self.session, items, SOURCE)
+        return (recorded, raw_origin) if recorded else ((), None)
+
+
+def choose_metric(contract: Processing | None) -> str:
+    """The metric that is usual for what *contract* reads; without one, how often the class is right."""
+    return "top1" if contract is None or contract.answer is None else _METRICS[type(contract.answer)]
 
 
 def check_batch(subject: Path, inputs: Sequence[TensorSpec]) -> None:
@@ -142,59 +233,3 @@ def check_witness(model: SourceModel, session: IsolatedSession) -> None:
             off = f"output {name!r} is off by {deviation.max_abs:.3g}, and its range is {reach:.3g}"
             problem = f"what was exported of it gives other answers than {model.format}: {off}"
             raise ConversionError(str(model.files[0]), problem, "Export it to ONNX yourself, and give that file.")
-
-
-def _find_golden(
-    model: SourceModel, session: IsolatedSession, calibration: Calibration | None, evaluation: Evaluation | None, seed: int
-) -> tuple[GoldenSamples, Origin]:
-    """Golden samples of the data that were given, else of those that come with the model, else of made-up ones."""
-    pool, origin = _find_pool(model, calibration, evaluation)
-    golden = _make_golden(model, session, seed) if pool is None else record_golden(session, pool, seed)
-    golden.check()
-    return golden, origin
-
-
-def _find_pool(model: SourceModel, calibration: Calibration | None, evaluation: Evaluation | None) -> tuple[Arrays | None, Origin]:
-    if calibration is not None and calibration.n >= GOLDEN_SAMPLES // 2:
-        return {spec.name: calibration.arrays[spec.name] for spec in model.inputs}, "calibration"
-    if evaluation is not None:
-        return evaluation.inputs, "evaluation"
-    return None if model.samples is None else dict(model.samples), "synthetic"
-
-
-def _make_golden(model: SourceModel, session: IsolatedSession, seed: int) -> GoldenSamples:
-    """Golden samples of made-up inputs in the first unit to which the model gives different answers."""
-    for gain in GAINS:
-        pool = synthesize_inputs(model.inputs, count_synthetic(model), np.random.default_rng(seed), gain)
-        golden = record_golden(session, pool, seed)
-        if golden.is_telling:
-            break
-    return golden
-
-
-def record_golden(session: IsolatedSession, pool: Arrays, seed: int) -> GoldenSamples:
-    """Samples of *pool* that cover as many different answers as there are, with the answers that *session* gives."""
-    rng = np.random.default_rng(seed)
-    few = _take(pool, np.sort(rng.permutation(_count(pool))[:POOL]))
-    answers = {name: to_plain(array) for name, array in answer_samples(session, few, SOURCE).items()}
-    chosen = np.array(choose_samples(answers, _golden_count(few, answers), rng))
-    return GoldenSamples(_take(few, chosen), _take(answers, chosen))
-
-
-def count_synthetic(model: SourceModel) -> int:
-    """How many samples to make up: fewer where they, or the answers to them, are large, and never too few to be golden."""
-    each = sum(8 * math.prod(size for size in spec.shape[1:] if isinstance(size, int)) for spec in (*model.inputs, *model.outputs))
-    return max(GOLDEN_SAMPLES // 2, min(POOL // 2, POOL_BYTES // max(each, 1)))
-
-
-def _golden_count(pool: Arrays, answers: Arrays) -> int:
-    each = sum(array[0].nbytes for array in (*pool.values(), *answers.values()))
-    return GOLDEN_SAMPLES if each * GOLDEN_SAMPLES <= GOLDEN_BYTES else GOLDEN_SAMPLES // 2
-
-
-def _count(arrays: Arrays) -> int:
-    return len(next(iter(arrays.values())))
-
-
-def _take(arrays: Arrays, rows: Array) -> Arrays:
-    return {name: array[rows] for name, array in arrays.items()}

@@ -57,7 +57,7 @@ def test_an_environment_that_would_be_made_is_told(request_all: BuildRequest, tm
     ("change", "told"),
     [
         ({"source": DIGITS / "none.onnx"}, "no such file"),
-        ({"calibration": DIGITS / "digits.onnx"}, "not an .npz file"),
+        ({"calibration": DIGITS / "digits.onnx"}, "no kind of data"),
         ({"digests": {"source": "sha256:" + "0" * 64}}, "the recipe was written for"),
         ({"name": "two words"}, "--name"),
     ],

@@ -11,7 +11,8 @@ from onnx import TensorProto, helper, numpy_helper
 from edgekit.build_request import BuildRequest
 from edgekit.conversion import SourceModel, SourceOptions
 from edgekit.errors import InputError
-from edgekit.reference import check_batch, consult_source, count_synthetic, find_source
+from edgekit.golden_choice import count_synthetic
+from edgekit.reference import check_batch, consult_source, find_source
 from edgekit.tensors import TensorSpec
 
 

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import click
 from click.shell_completion import CompletionItem
@@ -12,6 +12,7 @@ from edgekit.cli.recipe_options import keep_recipe, recipe_options, show_plan
 from edgekit.cli.source_options import source_options
 
 if TYPE_CHECKING:
+    from edgekit.contract import Task
     from edgekit.conversion import SourceOptions
     from edgekit.manifest import Manifest
 
@@ -24,6 +25,8 @@ model file, a directory (SavedModel, Hugging Face) or package.module:factory, a 
 \b
 Examples:
   edgekit convert digits.onnx -o digits-bundle --calibration calibration.npz --evaluation evaluation.npz
+  edgekit convert flowers.onnx -o bundle --task classify --calibration pictures --evaluation pictures-by-class
+  edgekit convert flowers.onnx -o bundle --processing contract.toml --calibration pictures --samples 200
   edgekit convert detector.onnx -o bundle --shape images=1x3x320x320 --target raspberry-pi-5
   edgekit convert camera.onnx -o bundle --dtype image=uint8 --layout image=NCHW:NHWC
   edgekit convert exported.pt2 -o bundle
@@ -63,6 +66,12 @@ def _list_precisions() -> Iterable[str]:
     from edgekit.precisions import PRECISIONS
 
     return PRECISIONS
+
+
+def _list_tasks() -> Iterable[str]:
+    from edgekit.contract import Task
+
+    return get_args(Task)
 
 
 def _list_formats() -> Iterable[str]:
@@ -113,9 +122,18 @@ _FILE: dict[str, Any] = {"type": click.Path(path_type=Path)}
     help="Precisions, as in fp32,int8; by default what pays for the model on the target.",
 )
 @source_options
-@click.option("--calibration", **_FILE, help="Representative inputs (.npz, an array per input name); static int8 needs them.")
-@click.option("--evaluation", **_FILE, help="Labelled inputs (.npz, with labels too), for the metric.")
-@click.option("--metric", help="What is measured on the evaluation data: top1 (the default) or top5.")
+@click.option("--processing", **_FILE, help="How pictures, sounds, texts or tables become tensors, and answers words (.toml, .json).")
+@click.option(
+    "--task",
+    metavar="TASK",
+    shell_complete=_completing(_list_tasks),
+    help="The usual way for a task instead: classify, detect, segment, audio, embed, anomaly, text or transcribe.",
+)
+@click.option("--calibration", **_FILE, help="Representative inputs: .npz, folders, COCO, YOLO, CSV; static int8 needs them.")
+@click.option("--evaluation", **_FILE, help="Labelled inputs, as people keep them too, for the metric.")
+@click.option("--samples", type=click.IntRange(min=1), help="How many of each set are taken; by default 300 to calibrate by, and all to evaluate.")
+@click.option("--golden-raw", is_flag=True, help="Let items of these data travel to every device as proof of the contract, instead of made-up ones.")
+@click.option("--metric", help="What is measured on the evaluation data; by default what is usual for the task, else top1.")
 @click.option("--max-drop", type=float, default=0.01, show_default=True, callback=_check_finite, help="The most that the metric may fall.")
 @click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True, help="Threads that each variant is timed with.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="What every random choice follows from.")
@@ -132,6 +150,10 @@ def convert(  # noqa: PLR0913 - a click command takes one argument for each opti
     options: "SourceOptions",
     calibration: Path | None,
     evaluation: Path | None,
+    processing: Path | None,
+    task: "Task | None",
+    samples: int | None,
+    golden_raw: bool,
     metric: str | None,
     max_drop: float,
     threads: int,
@@ -144,7 +166,7 @@ def convert(  # noqa: PLR0913 - a click command takes one argument for each opti
     """Make a bundle of measured variants of *source* in *output*, and show it."""
     from edgekit.build import build_bundle
     from edgekit.build_request import BuildRequest
-    from edgekit.cli.console import progress
+    from edgekit.cli.console import progress, say
     from edgekit.recipe import Digests
 
     request = BuildRequest(
@@ -159,6 +181,10 @@ def convert(  # noqa: PLR0913 - a click command takes one argument for each opti
         evaluation=evaluation,
         metric=metric,
         max_drop=max_drop,
+        processing=processing,
+        task=task,
+        samples=samples,
+        golden_raw=golden_raw,
         threads=threads,
         seed=seed,
         digests=digests,
@@ -169,6 +195,8 @@ def convert(  # noqa: PLR0913 - a click command takes one argument for each opti
     with progress() as show:
         manifest = build_bundle(request, show)
     keep_recipe(request, save_recipe, Digests.of(manifest.lineage))
+    for warning in manifest.warnings:
+        say(f"warning: {warning}.")
     _show(manifest, output, target, as_json=as_json)
 
 
@@ -184,11 +212,24 @@ def _show(manifest: "Manifest", output: Path, meant_for: str | None, *, as_json:
         print_json(to_dict(manifest, here))
         return
     print_variants(manifest, here)
+    click.echo(_tell_contract(manifest))
     for one in dict.fromkeys((here, meant_for or here)):
         click.echo(explain_default(manifest, one))
     _print_next_step(meant_for)
     click.echo(f"Bundle: {output}")
     click.echo(f"Report: {output / REPORT}")
+
+
+def _tell_contract(manifest: "Manifest") -> str:
+    """What callers may give, by which contract, and what is read, as one line."""
+    from edgekit.processing.wording import describe_feature, describe_reading
+
+    contract, options = manifest.processing, manifest.lineage.options
+    if contract is None:
+        return "Processing: none, so callers give the model's own tensors. --task and --processing make tensors of pictures, sounds and texts."
+    origin = options.get("processing") or (f"--task {options['task']}" if "task" in options else "what the source brings")
+    given = "; ".join(map(describe_feature, contract.inputs))
+    return f"Processing: {origin}: {given}; answers: {describe_reading(contract.answer)}."
 
 
 def _print_next_step(target: str | None) -> None:

@@ -127,6 +127,7 @@ def _print_plan(plan: "BuildPlan", request: "BuildRequest") -> None:
         ("source", f"{plan.source}, {plan.source_format}, {plan.precision}, {format_bytes(plan.source_size)}, {plan.source_digest}"),
         ("inputs", "; ".join(map(str, plan.inputs))),
         ("outputs", "; ".join(map(str, plan.outputs))),
+        ("contract", plan.contract or "none: callers give the model's own tensors"),
         ("target", plan.target or "any CPU"),
         *((one.role, f"{one.name}, {one.samples} samples") for one in plan.data),
         ("bound", f"{request.metric or 'top1'} may fall by {request.max_drop:g}" if request.evaluation else "none"),

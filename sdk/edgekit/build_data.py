@@ -1,0 +1,113 @@
+"""The data of a build: samples are taken of what the user has, streamed through the contract, and looked at."""
+
+from bisect import bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from edgekit.build_request import BuildRequest, Progress
+from edgekit.contract import Processing
+from edgekit.contract_choice import Choice
+from edgekit.conversion import Calibration
+from edgekit.datasets.base import Dataset, Truth
+from edgekit.datasets.judging import judge_calibration
+from edgekit.datasets.npz import NpzSamples
+from edgekit.datasets.registry import open_dataset
+from edgekit.datasets.sampling import Role, describe_use, digest_dataset, take_sample
+from edgekit.datasets.streaming import Prepared, feed_samples
+from edgekit.errors import InputError
+from edgekit.files import digest_file
+from edgekit.manifest import DataUse
+
+#: Samples that are taken to calibrate by where nobody says how many: more change ranges by little (docs/guides/converting.md).
+CALIBRATION_SAMPLES = 300
+_CONTRACT = "Say how: --task TASK for the usual way, or --processing FILE."
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """Samples of *dataset*, as the model is fed with them, in files in *directory*."""
+
+    dataset: Dataset
+    prepared: Prepared
+    use: DataUse
+
+    @property
+    def digest(self) -> str:
+        """What the set is, for those who want to make the same bundle again."""
+        return digest_data(self.dataset, [*(item.key for item in self.prepared.items), *(skip.key for skip in self.prepared.skipped)])
+
+    @property
+    def is_raw(self) -> bool:
+        """Whether its samples go through the contract, and are no tensors already."""
+        return not is_ready(self.dataset)
+
+    def to_calibration(self, most: int) -> Calibration:
+        """Its rows to calibrate by: where an item gives several, evenly spread ones, so that there are no more than *most*."""
+        step = max(1, -(-self.prepared.n // most))
+        return Calibration({name: array[::step] for name, array in self.prepared.inputs.items()})
+
+    def find_keys(self, rows: Sequence[int]) -> list[str]:
+        """The keys of the items whose rows are *rows*, in order and each once."""
+        starts = [item.start for item in self.prepared.items]
+        return list(dict.fromkeys(self.prepared.items[bisect_right(starts, row) - 1].key for row in rows))
+
+    def describe_golden(self, rows: Sequence[int]) -> DataUse:
+        """The record of golden samples that are its *rows*."""
+        return describe_use(self.dataset, "golden", self.find_keys(rows), seed=self.use.seed)
+
+
+def list_truths(prepared: Prepared) -> list[Truth]:
+    """What is true of each item of evaluation data, in order: prepare_data saw to it that it is known."""
+    return [truth for truth in prepared.truths if truth is not None]
+
+
+def open_data(path: Path, contract: Processing | None) -> Dataset:
+    """The set of data at *path*; InputError where its samples need a contract to become tensors and there is none."""
+    dataset = open_dataset(path, contract=contract)
+    if contract is None and not is_ready(dataset):
+        problem = f"it is a set of the kind {dataset.kind}, and nothing says how its samples become the model's inputs"
+        raise InputError(path, problem, _CONTRACT)
+    return dataset
+
+
+def is_ready(dataset: Dataset) -> bool:
+    """Whether its samples are tensors that the model is fed with as they are."""
+    return isinstance(dataset, NpzSamples) and dataset.ready
+
+
+def choose_keys(dataset: Dataset, role: Role, request: BuildRequest) -> list[str]:
+    """The samples of *dataset* that *request* takes for *role*."""
+    usual = CALIBRATION_SAMPLES if role == "calibration" else None
+    return take_sample(dataset, request.samples or usual, request.seed)
+
+
+def digest_data(dataset: Dataset, keys: Sequence[str]) -> str:
+    """The digest of a set: that of its one file where one holds all, else that of what the samples *keys* are made of."""
+    if dataset.files == (dataset.path,) and dataset.find_file(dataset.keys[0]) is None:
+        return digest_file(dataset.path)
+    return digest_dataset(dataset, keys)
+
+
+def prepare_data(dataset: Dataset, role: Role, request: BuildRequest, choice: Choice, directory: Path, progress: Progress) -> DataSet:
+    """The samples of *dataset* that *request* takes for *role*, fed into files in *directory*, which is made.
+
+    Raises:
+        InputError: too many samples cannot be used, or those that *role* needs labels of have none.
+    """
+    directory.mkdir()
+    keys = choose_keys(dataset, role, request)
+    prepared = feed_samples(dataset, keys, choice.pipeline, directory, progress)
+    unknown = sum(truth is None for truth in prepared.truths)
+    if role == "evaluation" and unknown:
+        problem = f"{unknown} of its {len(prepared.items)} samples have no label, and a metric needs one of each"
+        raise InputError(dataset.path, problem, "Label them: an array labels in an .npz, a folder for each class, or a column label.")
+    return DataSet(dataset, prepared, describe_use(dataset, role, keys, skipped=len(prepared.skipped), seed=request.seed))
+
+
+def judge_data(data: DataSet) -> tuple[str, ...]:
+    """What is to be known of a set that a build used, a sentence each: samples that were skipped, and what speaks against calibrating by it."""
+    name, skipped = data.use.name, data.prepared.skipped
+    told = [f"{data.use.role} data {name}: {len(skipped)} samples were skipped, the first {skipped[0].key}: {skipped[0].problem}"] if skipped else []
+    doubts = judge_calibration(data.prepared) if data.use.role == "calibration" else []
+    return (*told, *(f"calibration data {name}: {doubt}" for doubt in doubts))
