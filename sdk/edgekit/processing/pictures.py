@@ -137,7 +137,8 @@ def _check_scans(image: Any, data: bytes, subject: str) -> None:
 
 
 def _turn_upright(image: Any) -> Any:
-    if image.getexif().get(_ORIENTATION, 1) == 1:
+    # TIFF is turned by its reader, and before Pillow 10.1 what is turned still says that it is not.
+    if image.format == "TIFF" or image.getexif().get(_ORIENTATION, 1) == 1:
         return image
     return load_library("PIL.ImageOps", "images").exif_transpose(image)
 
