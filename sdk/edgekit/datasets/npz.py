@@ -1,5 +1,6 @@
 """One ``.npz`` file: an array for each feature or input, and ``labels``."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -73,8 +74,9 @@ def open_npz(path: Path, features: Sequence[Feature] = (), labels: Sequence[str]
     """The arrays of *path*: what callers give for each of *features*, or what the model is fed with.
 
     An array with the name of a feature that it can be (a picture as uint8, a text as a string, sounds and tables as figures) is what
-    callers give. Where none is, arrays with the names of the inputs that the features feed are taken as they are, and so are all
-    without features. Labels are numbers, names, figures or masks (n, rows, columns); where *spoken*, what was said.
+    callers give. Where none is, arrays with the names of the inputs that the features feed are taken as they are, and without
+    features all that have as many rows as there are labels, or as most of them have. Other arrays are left alone. Labels are
+    numbers, names, figures or masks (n, rows, columns); where *spoken*, what was said.
 
     Raises:
         InputError: it is no ``.npz`` of plain arrays, it has neither what callers give nor what the model is fed with, or
@@ -82,7 +84,7 @@ def open_npz(path: Path, features: Sequence[Feature] = (), labels: Sequence[str]
     """
     arrays = map_arrays(path)
     truths = arrays.pop(LABELS, None)
-    chosen, ready = _choose(path, arrays, features)
+    chosen, ready = _choose(path, arrays, features) if features else (_leave_others(arrays, truths), True)
     count = _count(path, chosen if truths is None else {**chosen, LABELS: truths})
     truths, classes = (truths, tuple(labels)) if truths is None or spoken else _number(path, truths, labels)
     return NpzSamples(path, tuple(map(str, range(count))), chosen, truths, classes, ready)
@@ -90,8 +92,6 @@ def open_npz(path: Path, features: Sequence[Feature] = (), labels: Sequence[str]
 
 def _choose(path: Path, arrays: Arrays, features: Sequence[Feature]) -> tuple[Arrays, bool]:
     """The arrays that are samples, and whether a model is fed with them as they are."""
-    if not features:
-        return arrays, True
     raws = {feature.name: arrays[feature.name] for feature in features if feature.name in arrays and _is_raw(arrays[feature.name], feature)}
     if len(raws) == len(features):
         greys = {feature.name for feature in features if feature.kind == "image" and raws[feature.name].shape[3:] == (1,)}
@@ -102,6 +102,13 @@ def _choose(path: Path, arrays: Arrays, features: Sequence[Feature]) -> tuple[Ar
     wanted = ", ".join(f"{feature.name!r} ({_RAW_FORMS[feature.kind]})" for feature in features)
     found = ", ".join(f"{name}: {array.dtype}{list(array.shape)}" for name, array in list(arrays.items())[:10])
     raise InputError(path, f"it has neither what callers give, {wanted}, nor arrays for each input, {feeds}; it has {found}", "Name the arrays so.")
+
+
+def _leave_others(arrays: Arrays, truths: Array | None) -> Arrays:
+    """Those of *arrays* that have a row for each sample: as many as *truths*, or as most have."""
+    lengths = [len(array) for array in arrays.values() if array.ndim]
+    wanted = len(truths) if truths is not None and truths.ndim else Counter(lengths).most_common(1)[0][0] if lengths else 0
+    return {name: array for name, array in arrays.items() if array.ndim and len(array) == wanted}
 
 
 def _list_feeds(feature: Feature) -> list[str]:

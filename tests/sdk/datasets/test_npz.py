@@ -45,6 +45,16 @@ def test_ready(tmp_path: Path) -> None:
         assert np.array_equal(sample.raws["x"], READY[2])
 
 
+def test_others(tmp_path: Path) -> None:
+    """Without a contract, arrays that have no row for each sample are left alone."""
+    path = _save(tmp_path, x=READY, scale=np.float32(0.1), more=np.zeros((9, 2)), labels=np.arange(4))
+    assert list(open_npz(path).arrays) == ["x"]
+    path = _save(tmp_path, x=READY, y=READY, scale=np.float32(0.1), more=np.zeros((9, 2)))
+    assert list(open_npz(path).arrays) == ["x", "y"]
+    with pytest.raises(InputError, match="no samples"):
+        open_npz(_save(tmp_path, scale=np.float32(0.1)))
+
+
 def test_same_name(tmp_path: Path) -> None:
     """Where feature and input have one name, floats are no pixels, and so are what the model is fed with."""
     both = Feature(name="x", kind="image", feeds="x")
