@@ -45,16 +45,16 @@ def find_scaled_size(size: Size, step: Resize) -> Size:
     The side that decides is met exactly. Of the other, ``cover`` drops the fraction as torchvision and transformers do, and
     ``contain`` and ``letterbox`` round to the nearest, halves to even, as Ultralytics does; no side gets less than one pixel.
     """
-    (width, height), wanted = size, (step.width, step.height)
+    width, height = size
     if step.fit == "stretch":
-        return wanted
-    # In integers, since 640 * (256 / 480) is a little less than it should be.
-    by_width = step.width * height <= step.height * width
+        return step.width, step.height
     if step.fit == "cover":
-        return (step.height * width // height, step.height) if by_width else (step.width, step.width * height // width)
-    if by_width:
-        return step.width, max(1, round(height * step.width / width))
-    return max(1, round(width * step.height / height)), step.height
+        # In integers, since 640 * (256 / 480) is a little less than it should be.
+        if step.width * height <= step.height * width:
+            return step.height * width // height, step.height
+        return step.width, step.width * height // width
+    share = min(step.width / width, step.height / height)
+    return max(1, round(width * share)), max(1, round(height * share))
 
 
 def _prepare_resize(step: Resize) -> PictureStep:

@@ -53,6 +53,22 @@ def test_cover_is_what_torchvision_does(size):
     assert find_scaled_size(size, Resize(width=256, height=256, fit="cover")) == expected
 
 
+@pytest.mark.parametrize("size", [(64, 48), (48, 64), (33, 20), (20, 33), (100, 7), (1, 50)])
+def test_letterbox_is_what_ultralytics_does(size):
+    """The pixels are those of ultralytics.data.augment.LetterBox (8.3): its sizes, its borders, and OpenCV's resize."""
+    width, height = size
+    pixels = np.random.default_rng(9).integers(0, 256, (height, width, 3), np.uint8)
+    ratio = min(40 / height, 61 / width)
+    unpadded = round(width * ratio), round(height * ratio)
+    across, along = (61 - unpadded[0]) / 2, (40 - unpadded[1]) / 2
+    scaled = pixels if unpadded == size else cv2.resize(pixels, unpadded, interpolation=cv2.INTER_LINEAR)
+    borders = round(along - 0.1), round(along + 0.1), round(across - 0.1), round(across + 0.1)
+    expected = cv2.copyMakeBorder(scaled, *borders, cv2.BORDER_CONSTANT, value=(114, 114, 114))
+    picture = run(Resize(width=61, height=40, fit="letterbox", antialias=False, fill=(114,)), pixels=pixels)
+    assert (picture.to_pixels() == expected).all()
+    assert picture.scene.offset == (borders[2], borders[0])
+
+
 @pytest.mark.parametrize("name", ["nearest", "bilinear", "bicubic", "lanczos"])
 @pytest.mark.parametrize("by_pillow", [False, True])
 def test_with_antialiasing_it_is_pillows_resize(name, by_pillow):

@@ -80,6 +80,14 @@ def test_of_sixteen_bits_the_higher_byte_is_taken():
     assert pixels_of(encode(Image.fromarray(values)))[..., 0].tolist() == (values >> 8).tolist()
 
 
+def test_colours_of_sixteen_bits_have_their_higher_byte_too():
+    """A PNG of 16 bits in three channels is divided by 256 as well."""
+    cv2 = pytest.importorskip("cv2")
+    values = np.random.default_rng(6).integers(0, 1 << 16, (4, 5, 3), np.uint16)
+    data = cv2.imencode(".png", values[..., ::-1])[1].tobytes()
+    assert (pixels_of(data) == values >> 8).all()
+
+
 def test_what_is_transparent_shows_its_colour():
     """Transparency is left out, and the colour beneath stays, as training code that converts to RGB has it."""
     image = halves("RGBA")
