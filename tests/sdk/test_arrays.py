@@ -4,6 +4,7 @@ import io
 import pickle
 import tracemalloc
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.lib import format as npy
 
-from edgekit.arrays import Arrays, decode_arrays, dtype_of, encode_arrays, read_arrays, to_plain
+from edgekit.arrays import Arrays, decode_arrays, dtype_of, encode_arrays, map_arrays, read_arrays, to_plain
 from edgekit.errors import InputError
 
 ARRAYS = hnp.arrays(
@@ -149,3 +150,62 @@ def test_numbers_are_plain_already() -> None:
     array = np.zeros((2, 0), np.float16)
     assert to_plain(array) is array
     assert dtype_of(array) == "float16"
+
+
+@pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
+def test_mapped_arrays_are_those_that_were_saved(save: Callable[..., None], tmp_path: Path) -> None:
+    """What is mapped is equal to what was saved, packed or not, of any order, also of no size and of no axes."""
+    arrays = {
+        "a": np.random.default_rng(0).random((50, 3)),
+        "fortran": np.asfortranarray(np.arange(12).reshape(3, 4)),
+        "texts": np.array(["owl", "\u00fc"]),
+        "none": np.zeros((0, 3)),
+        "figure": np.float32(2),
+    }
+    save(tmp_path / "a.npz", **arrays)
+    mapped = map_arrays(tmp_path / "a.npz")
+    assert mapped.keys() == arrays.keys()
+    assert all(np.array_equal(mapped[name], array) and mapped[name].dtype == np.asarray(array).dtype for name, array in arrays.items())
+    assert isinstance(mapped["a"], np.memmap)
+
+
+def test_mapped_arrays_take_no_memory(tmp_path: Path) -> None:
+    """A file of 64 MiB is mapped in less than 8."""
+    np.savez(tmp_path / "a.npz", x=np.arange(1 << 23))
+    tracemalloc.start()
+    array = map_arrays(tmp_path / "a.npz")["x"]
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert array[-1] == (1 << 23) - 1
+    assert peak < 8 << 20
+
+
+def test_damage_of_a_mapped_file_is_an_input_error(tmp_path: Path) -> None:
+    """A file that is cut or has a byte flipped is mapped as it was or ends in InputError, and in nothing else."""
+    np.savez(tmp_path / "a.npz", image=np.arange(60, dtype=np.float32), labels=np.arange(3))
+    good = (tmp_path / "a.npz").read_bytes()
+    refused = 0
+    places = range(0, len(good), 5)
+    for data in [*(good[:length] for length in places), *(good[:index] + bytes([good[index] ^ 0x55]) + good[index + 1 :] for index in places)]:
+        (tmp_path / "b.npz").write_bytes(data)
+        try:
+            arrays = map_arrays(tmp_path / "b.npz")
+            assert "image" not in arrays or np.array_equal(arrays["image"], np.arange(60))
+        except InputError:
+            refused += 1
+    assert refused > len(places)
+
+
+def test_a_bomb_is_not_unpacked(tmp_path: Path) -> None:
+    """What would take more than the limit once it is unpacked is refused, and so is a header that lies."""
+    np.savez_compressed(tmp_path / "a.npz", x=np.zeros(1 << 20))
+    with pytest.raises(InputError, match="limit"):
+        map_arrays(tmp_path / "a.npz", max_bytes=1 << 20)
+    header = io.BytesIO()
+    npy.write_array_header_1_0(header, {"descr": "<f4", "fortran_order": False, "shape": (1 << 40,)})
+    (tmp_path / "b.npz").write_bytes(_npz(header.getvalue(), zipfile.ZIP_STORED))
+    with pytest.raises(InputError, match=r"b\.npz"):
+        map_arrays(tmp_path / "b.npz")
+    (tmp_path / "c.npz").write_bytes(_npz(pickle.dumps([1]), zipfile.ZIP_STORED))
+    with pytest.raises(InputError, match=r"c\.npz"):
+        map_arrays(tmp_path / "c.npz")
