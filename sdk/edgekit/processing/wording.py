@@ -1,6 +1,7 @@
 """A contract in words, for people who look at a bundle."""
 
 from collections.abc import Callable, Mapping
+from math import isclose
 from typing import Any
 
 import msgspec
@@ -13,6 +14,8 @@ _FITS = {
     "contain": "in its proportions until it fits into",
     "letterbox": "in its proportions into a border of",
 }
+#: Factors below it are told as they are.
+_SMALLEST = 1e-9
 _KINDS = {"image": "a picture", "audio": "a sound", "text": "a text", "series": "a table"}
 
 
@@ -54,7 +57,10 @@ def _describe_resize(step: Resize) -> str:
 
 def _describe_scale(step: Scale) -> str:
     offset = "" if step.offset == 0 else f", plus {_format(step.offset)}"
-    return f"times {_format(step.factor)}{offset}, as float32"
+    divisor = 1 / step.factor if abs(step.factor) > _SMALLEST else 0.0
+    # 1/255 is told as people write it.
+    divides = abs(divisor) > 1 and isclose(divisor, round(divisor * 2) / 2, rel_tol=1e-6)
+    return f"{f'divided by {_format(divisor)}' if divides else f'times {_format(step.factor)}'}{offset}, as float32"
 
 
 _STEPS: Mapping[type, Callable[[Any], str]] = {

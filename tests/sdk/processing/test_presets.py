@@ -275,6 +275,14 @@ def test_a_contract_is_read_from_toml_and_from_json(tmp_path):
     assert read_processing(write(tmp_path / "contract.json", WRITTEN.encode().decode())) == WRITTEN
 
 
+def test_the_contract_in_the_documentation_is_one(tmp_path):
+    """The TOML in docs/concepts/processing.md is read, and opens for the model that it speaks of."""
+    page = (Path(__file__).parents[3] / "docs" / "concepts" / "processing.md").read_text(encoding="utf-8")
+    contract = read_processing(write(tmp_path / "contract.toml", page.partition("```toml\n")[2].partition("```")[0]))
+    inputs, outputs = [spec("x", "float32", 3, 224, 224)], [spec("logits", "float32", 3)]
+    assert open_pipeline(contract, inputs, outputs, tmp_path).feed({"image": PICTURE}).n == 1
+
+
 @pytest.mark.parametrize(
     ("old", "new", "told"),
     [
