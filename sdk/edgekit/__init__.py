@@ -6,8 +6,9 @@ from edgekit.privacy import silence_telemetry
 
 if TYPE_CHECKING:
     from edgekit.fleet.client import FleetClient as FleetClient
+    from edgekit.loading import load as load
 
-__all__ = ["FleetClient"]
+__all__ = ["FleetClient", "load"]
 
 # Here, since every module of edgekit is loaded after this one, and every library that would send is loaded after those.
 silence_telemetry()
@@ -19,4 +20,8 @@ def __getattr__(name: str) -> object:
         from edgekit.fleet.client import FleetClient
 
         return FleetClient
+    if name == "load":
+        from edgekit.loading import load
+
+        return load
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
