@@ -7,6 +7,8 @@ the higher 8.
 """
 
 import io
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
@@ -110,12 +112,32 @@ def _check_pixels(array: Array, subject: str) -> Array:
 def decode_picture(data: bytes, subject: str) -> "Image":
     """The picture in the file's bytes *data*, upright and in mode RGB; raises as open_picture does."""
     pillow = load_library("PIL.Image", "images")
-    try:
+    with _naming_damage(subject):
         image = pillow.open(io.BytesIO(data), formats=FORMATS)
         check_size(image.size[0], image.size[1], subject)
         _check_scans(image, data, subject)
         image.load()
         return _to_rgb(_turn_upright(image), subject)
+
+
+def read_image(image: "Image", subject: str) -> Array:
+    """The pixels of Pillow's *image*, which a caller has opened or made, as those of its file would be: upright, (rows, columns, RGB).
+
+    Raises:
+        InputError: its file is damaged, or it has more than MAX_PIXELS pixels; the message calls it *subject*.
+    """
+    check_size(image.size[0], image.size[1], subject)
+    with _naming_damage(subject):
+        image.load()
+        return np.asarray(_to_rgb(_turn_upright(image), subject))
+
+
+@contextmanager
+def _naming_damage(subject: str) -> Iterator[None]:
+    """Turn what Pillow raises of a damaged picture into an InputError."""
+    pillow = load_library("PIL.Image", "images")
+    try:
+        yield
     except (InputError, MemoryError):
         raise
     except pillow.DecompressionBombError as error:
