@@ -38,17 +38,23 @@ def answer_samples(session: Answering, inputs: Mapping[str, Array], subject: str
     fixed = [spec.shape[0] for spec in session.inputs if spec.shape and isinstance(spec.shape[0], int)]
     batch = min(fixed, default=BATCH)
     parts = [_answer(session, inputs, range(start, min(start + batch, total)), batch if fixed else 0, subject) for start in range(0, total, batch)]
+    if len(parts) == 1:
+        return parts[0]
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
 def _answer(session: Answering, inputs: Mapping[str, Array], samples: range, at_least: int, subject: str) -> Arrays:
     """The answers to *samples*; the last one is repeated up to *at_least*, for a model that takes no fewer."""
-    rows = np.minimum(np.arange(samples.start, samples.start + max(len(samples), at_least)), samples.stop - 1)
-    answers = session.infer({name: array[rows] for name, array in inputs.items()})
+    given = {name: array[samples.start : samples.stop] for name, array in inputs.items()}
+    missing = max(0, at_least - len(samples))
+    if missing:
+        given = {name: np.concatenate([array, np.repeat(array[-1:], missing, axis=0)]) for name, array in given.items()}
+    answers = session.infer(given)
+    count = len(samples) + missing
     for name, array in answers.items():
-        if array.shape[:1] != rows.shape:
+        if array.shape[:1] != (count,):
             shape = list(array.shape)
-            raise ConversionError(subject, f"output {name!r} has no batch as its first axis: {len(rows)} samples gave the shape {shape}")
+            raise ConversionError(subject, f"output {name!r} has no batch as its first axis: {count} samples gave the shape {shape}")
     return {name: array[: len(samples)] for name, array in answers.items()}
 
 
