@@ -11,7 +11,7 @@ from typing import IO
 
 import numpy as np
 
-from edgekit.arrays import Array, Arrays, is_text, to_plain
+from edgekit.arrays import Array, Arrays, is_text, release_pages, to_plain
 from edgekit.datasets.streaming import Prepared, Progress
 from edgekit.files import naming_disk_errors
 from edgekit.metrics.base import Answers
@@ -56,6 +56,7 @@ def answer_items(
                 item = prepared.items[index]
                 mine = {name: array[item.start - first.start : item.stop - first.start] for name, array in found.items()}
                 readings.append({name: spool.keep(array) for name, array in pipeline.read(mine, prepared.find_fed(index)).items()})
+            release_pages(prepared.inputs)
         kept = outputs.join() if prepared.n == len(prepared.items) else None
         return Answers(kept, spool.bring_back(readings), classes)
 

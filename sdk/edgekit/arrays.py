@@ -3,6 +3,7 @@
 import contextlib
 import io
 import math
+import mmap
 import struct
 import tempfile
 import zipfile
@@ -98,6 +99,17 @@ def to_plain(array: Array) -> Array:
         return array
     texts = [item.encode() if isinstance(item, str) else bytes(item) for item in array.ravel()]
     return np.array(texts, dtype=np.bytes_).reshape(array.shape)
+
+
+def release_pages(arrays: Mapping[str, Array]) -> None:
+    """Let go of what memory holds of those of *arrays* that are mapped from files; what is looked at again is read again.
+
+    The system would take it back itself when memory runs short, and until then count it as this process's own.
+    """
+    for array in arrays.values():
+        mapped = getattr(array, "_mmap", None)
+        if mapped is not None:
+            mapped.madvise(mmap.MADV_DONTNEED)
 
 
 def _read(file: IO[bytes], subject: str, max_bytes: int) -> Arrays:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from edgekit.arrays import Array, Arrays
+from edgekit.arrays import Array, Arrays, release_pages
 from edgekit.artifacts import Artifact
 from edgekit.contract import Processing
 from edgekit.errors import ConversionError
@@ -14,6 +14,8 @@ from edgekit.precisions import Precision
 from edgekit.target_profiles import TargetProfile
 from edgekit.tensors import DType, TensorSpec
 
+#: Samples of mapped data that memory holds at once.
+_HELD = 32
 #: The form from which most targets are made: an ONNX file that passed onnx's checker.
 HUB = "onnx"
 
@@ -91,7 +93,7 @@ class SourceModel:
 
 @dataclass(frozen=True)
 class Calibration:
-    """Representative inputs: ``arrays[name]`` has *n* samples along its first axis."""
+    """Representative inputs: ``arrays[name]`` has *n* samples along its first axis, which may be mapped from disk."""
 
     arrays: Arrays
 
@@ -104,6 +106,8 @@ class Calibration:
         """One sample at a time, as a batch of one."""
         for index in range(self.n):
             yield {name: array[index : index + 1] for name, array in self.arrays.items()}
+            if index % _HELD == _HELD - 1:
+                release_pages(self.arrays)
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from typing import Literal
 
 import numpy as np
 
-from edgekit.arrays import Array, Arrays, to_plain
+from edgekit.arrays import Array, Arrays, release_pages, to_plain
 from edgekit.build_data import DataSet
 from edgekit.conversion import SourceModel
 from edgekit.datasets.sampling import Role
@@ -68,7 +68,10 @@ def record_golden(model: SourceModel, session: Answering, pool: Mapping[str, Arr
     """
     rng = np.random.default_rng(seed)
     rows = np.sort(rng.permutation(len(next(iter(pool.values()))))[: _count_asked(model)])
-    parts = [_answer(session, _take(pool, rows[start : start + BATCH])) for start in range(0, len(rows), BATCH)]
+    parts = []
+    for start in range(0, len(rows), BATCH):
+        parts.append(_answer(session, _take(pool, rows[start : start + BATCH])))
+        release_pages(pool)
     answers = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     chosen = np.array(choose_samples(answers, _count_golden(pool, answers), rng))
     return GoldenSamples(_take(pool, rows[chosen]), _take(answers, chosen)), rows[chosen].tolist()
