@@ -22,8 +22,8 @@ _SHOWN = 40
 def data() -> None:
     """Look at data before anything is calibrated or measured by it.
 
-    Data may be an .npz, a folder with a folder for each class, a COCO .json, a YOLO data.yaml, a CSV that names files, CSVs of
-    figures or texts, or a plain folder of pictures or sounds.
+    Data may be an .npz, a folder with a folder for each class, a COCO .json, a YOLO data.yaml, pictures with masks, a CSV that
+    names files, CSVs of figures or texts, or a plain folder of pictures or sounds.
     """
 
 
@@ -33,7 +33,9 @@ def data() -> None:
 @click.option("--processing", type=click.Path(path_type=Path), help="The contract by which data are read (TOML or JSON): labels, columns, windows.")
 @click.option("--bundle", type=click.Path(path_type=Path), help="A bundle: its contract, and what its model would be fed with.")
 @click.option(
-    "--kind", metavar="KIND", help="What PATH is, where it is not seen: npz, class-folders, files, coco, yolo, listing, csv-windows, csv-texts."
+    "--kind",
+    metavar="KIND",
+    help="What PATH is, where it is not seen: npz, class-folders, files, coco, yolo, masks, listing, csv-windows, csv-texts.",
 )
 @click.option("--samples", type=click.IntRange(min=1), metavar="N", help="Look at N samples alone, of each class as many as its share.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Decides which ones.")

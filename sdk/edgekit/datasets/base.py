@@ -22,6 +22,9 @@ class Boxes:
     crowds: Array
 
 
+#: The class in a mask that is none: what nobody labelled, and what counts for nothing.
+VOID = 255
+
 #: What is true of a sample: the number of its class, its objects, its mask of classes (rows, columns), its text, or a figure.
 Truth: TypeAlias = int | float | str | Boxes | Array
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edgekit.arrays import Array
-from edgekit.datasets.base import Boxes, Dataset, Sample
+from edgekit.datasets.base import VOID, Boxes, Dataset, Sample
 from edgekit.datasets.describing import is_picture, is_sound
 from edgekit.datasets.surveying import Survey
 from edgekit.errors import InputError
@@ -26,7 +26,8 @@ _GAP, _NAME_WIDTH, _LETTERS, _FONT_SIZE = 6, 150, 20, 14
 _PAPER, _INK, _FAINT = (255, 255, 255), (32, 32, 32), (226, 230, 236)
 #: Okabe and Ito's colours, which those with colour blindness tell apart.
 _COLOURS = ((0, 114, 178), (230, 159, 0), (0, 158, 115), (204, 121, 167), (86, 180, 233), (213, 94, 0), (240, 228, 66))
-UNLABELLED = "no class"
+UNLABELLED, EMPTY = "no class", "no object"
+_VEIL = 0.45
 
 
 def choose_samples(survey: Survey) -> dict[str, list[str]]:
@@ -40,15 +41,16 @@ def choose_samples(survey: Survey) -> dict[str, list[str]]:
             groups.setdefault(number, []).append(key)
     rows = {survey.name_class(number): _thin(keys, COLUMNS) for number, keys in groups.items() if number is not None}
     rest = _thin(groups.get(None, []), COLUMNS * (2 if rows else MAX_ROWS // 4))
+    name = EMPTY if survey.has_objects else UNLABELLED
     for start in range(0, len(rest), COLUMNS):
-        rows[UNLABELLED + " " * (start // COLUMNS)] = rest[start : start + COLUMNS]
+        rows[name + " " * (start // COLUMNS)] = rest[start : start + COLUMNS]
     return dict(list(rows.items())[:MAX_ROWS])
 
 
 def draw_sheet(dataset: Dataset, rows: Mapping[str, Sequence[str]]) -> bytes:
     """The PNG of a sheet with the samples of *rows*, each row with its name before it.
 
-    Pictures have their boxes drawn, sounds and tables are curves, and of texts the first words are shown.
+    Pictures have their boxes drawn and their masks laid over them, sounds and tables are curves, and of texts the first words are shown.
 
     Raises:
         DeviceError: Pillow is not installed.
@@ -95,6 +97,8 @@ def _draw_sample(sample: Sample) -> "Image":
 
 def _draw_picture(sample: Sample, raw: Raw) -> "Image":
     picture = open_picture(raw, sample.key).to_image()
+    if isinstance(sample.truth, np.ndarray) and sample.truth.shape == picture.size[::-1]:
+        picture = _veil(picture, sample.truth)
     share = CELL / max(picture.size)
     width, height = (max(1, round(side * share)) for side in picture.size)
     smooth = load_library("PIL.Image", "images").Resampling
@@ -104,6 +108,16 @@ def _draw_picture(sample: Sample, raw: Raw) -> "Image":
     if isinstance(sample.truth, Boxes):
         _draw_boxes(cell, sample.truth, share, offset)
     return cell
+
+
+def _veil(picture: Any, mask: Array) -> "Image":
+    """*picture* with the colour of its class over each pixel, but for class 0, which mostly is the background, and VOID."""
+    pixels, counted = np.asarray(picture, np.float32), (mask != 0) & (mask != VOID)
+    colours = np.array(_COLOURS, np.float32)[mask[counted].astype(np.int64) % len(_COLOURS)]
+    veiled = pixels.copy()
+    veiled[counted] = (1 - _VEIL) * pixels[counted] + _VEIL * colours
+    image: Image = load_library("PIL.Image", "images").fromarray(veiled.astype(np.uint8))
+    return image
 
 
 def _draw_boxes(cell: Any, boxes: Boxes, share: float, offset: tuple[int, int]) -> None:

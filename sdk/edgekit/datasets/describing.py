@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from edgekit.arrays import Array
-from edgekit.datasets.base import BadSample, Boxes, Sample
+from edgekit.datasets.base import VOID, BadSample, Boxes, Sample
 from edgekit.datasets.judging import measure_likeness
 from edgekit.errors import InputError
 from edgekit.processing.base import Raw
@@ -133,7 +133,9 @@ def list_classes(sample: Sample) -> list[int]:
         return [truth]
     if isinstance(truth, Boxes):
         return [int(one) for one in np.unique(truth.classes)]
-    return [int(one) for one in np.unique(truth)] if isinstance(truth, np.ndarray) and truth.dtype.kind in "iu" else []
+    if isinstance(truth, np.ndarray) and truth.dtype.kind in "iu":
+        return [int(one) for one in np.unique(truth) if one != VOID]
+    return []
 
 
 def count_objects(sample: Sample) -> Iterator[int]:

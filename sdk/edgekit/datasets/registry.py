@@ -13,6 +13,7 @@ from edgekit.datasets.csv_texts import open_texts
 from edgekit.datasets.csv_windows import open_windows
 from edgekit.datasets.folders import PICTURES, SOUNDS, list_files, list_folders
 from edgekit.datasets.listings import PATHS, TEXTS, find_column, open_listing
+from edgekit.datasets.mask_folders import IMAGES, MASKS, open_masks
 from edgekit.datasets.npz import open_npz
 from edgekit.datasets.splits import NAMES, check_no_split, parse_split
 from edgekit.datasets.yolo import open_yolo
@@ -86,6 +87,11 @@ def _open_yolo(request: Request) -> Dataset:
     return open_yolo(described[0] if described else request.path, request.find_feature("image").name, request.labels, request.split)
 
 
+def _open_masks(request: Request) -> Dataset:
+    check_no_split(request.path, request.split)
+    return open_masks(request.path, request.find_feature("image").name, request.labels)
+
+
 def _open_listing(request: Request) -> Dataset:
     return open_listing(_find_listing(request.path), request.find_feature("image", "audio"), request.labels, request.split)
 
@@ -105,6 +111,7 @@ KINDS: dict[str, Callable[[Request], Dataset]] = {
     "files": _open_files,
     "coco": _open_coco,
     "yolo": _open_yolo,
+    "masks": _open_masks,
     "listing": _open_listing,
     "csv-windows": _open_windows,
     "csv-texts": _open_texts,
@@ -174,6 +181,8 @@ def _find_folder_kind(request: Request) -> str:
     folders = list_folders(path)
     if {"images", "labels"} <= set(folders) or _is_described(path):
         return "yolo"
+    if {IMAGES, MASKS} <= set(folders):
+        return "masks"
     if _list_annotations(path):
         return "coco"
     tables = list_files(path, (".csv",), deep=False)
