@@ -91,10 +91,19 @@ def test_boxes_of_other_classes_stay() -> None:
         assert read(same, [[0.9, 0.1], [0.1, 0.8]])["labels"].tolist() == [b"cat", b"dog"]
 
 
-def test_classes_apart_by_the_size_of_the_picture_do_not_meet() -> None:
-    """OpenCV moves classes apart by the furthest coordinate; a box below zero, moved so, would lie on one of the class before."""
-    answer = read([[0, 0, 10, 10], [-11, -11, -1 + 1e-3, -1 + 1e-3], [-8, -8, 2, 2]], [[0.9, 0.1], [0.1, 0.8], [0.1, 0.7]])
+def test_classes_do_not_meet_where_boxes_begin_below_zero() -> None:
+    """OpenCV moves each class away by the furthest coordinate, 30 here: moved so, the second box would lie on most of the first."""
+    answer = read([[0, 0, 30, 30], [-25, -25, 5, 5]], [[0.9, 0.1], [0.1, 0.8]])
     assert answer["labels"].tolist() == [b"cat", b"dog"]
+
+
+def test_what_has_no_class_is_no_answer() -> None:
+    """A box whose class is NaN, or below zero once it is counted from where the contract says, is left out."""
+    reading = Detect(boxes="b", scores="s", classes="c", layout="classified", first_class=-1)
+    contract = Processing(inputs=(PICTURE,), answer=reading)
+    answers = {"b": np.array([[OTHER, [0, 0, 9, 9], [20, 0, 29, 9]]]), "s": np.full((1, 3), 0.9), "c": np.array([[1.0, 0.0, np.nan]])}
+    specs = [TensorSpec(name=name, dtype="float32", shape=("n", *array.shape[1:])) for name, array in answers.items()]
+    assert prepare_boxes(reading, contract, specs)(answers, Fed({}, SAME))["boxes"].tolist() == [OTHER]
 
 
 def suppress_by_hand(corners: Array, scores: Array, classes: Array, iou: float) -> list[int]:
