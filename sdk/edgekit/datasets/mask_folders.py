@@ -47,11 +47,13 @@ class MaskSamples:
 
     def _read_mask(self, key: str) -> Array:
         name = self.masks[key]
-        data = read_inside(self.path, name)
-        read_size(name, data)
         try:
+            data = read_inside(self.path, name)
+            read_size(name, data)
             with load_library("PIL.Image", "images").open(io.BytesIO(data), formats=_FORMATS) as image:
                 mode, numbers = image.mode, np.array(image)
+        except BadSample as error:
+            raise BadSample(key, f"its mask {name}: {error.problem}", error.remedy) from error
         except Exception as error:
             # What damage makes Pillow's readers raise has no common root.
             raise BadSample(key, f"its mask {name} cannot be read: {error}", _REMEDY) from error
