@@ -19,7 +19,7 @@ from edgekit_converters.huggingface_notes import Notes, read_notes
 from edgekit_converters.huggingface_pictures import read_picture
 from edgekit_converters.huggingface_sounds import read_sound
 from edgekit_converters.huggingface_tasks import find_task
-from edgekit_converters.huggingface_texts import BUNDLED, TOKENIZER, read_text
+from edgekit_converters.huggingface_texts import TOKENIZER, read_text
 
 _CONFIG, _PREPROCESSOR, _PROCESSOR = "config.json", "preprocessor_config.json", "processor_config.json"
 #: Where ``processor_config.json`` has what a preprocessor of one kind does.
@@ -28,7 +28,7 @@ _NESTED = {"pixel_values": "image_processor"}
 
 @dataclass(frozen=True)
 class FoundProcessing:
-    """What was found: *processing*, whose *files* by their place in the bundle lie there, or why there is none, in *gap*.
+    """What was found: *processing*, whose *files* lie where they say, by the names that it has for them, or in *gap* why there is none.
 
     *notes* are the files that it was read from.
     """
@@ -104,7 +104,6 @@ def _find_notes(path: Path, nested: str) -> Notes:
 def _copy_files(path: Path, feature: Feature, workspace: Path) -> dict[str, Path]:
     if feature.kind != "text":
         return {}
-    copy = workspace / BUNDLED
-    copy.parent.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(path / TOKENIZER, copy)
-    return {BUNDLED: copy}
+    workspace.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(path / TOKENIZER, workspace / TOKENIZER)
+    return {TOKENIZER: workspace / TOKENIZER}

@@ -11,8 +11,6 @@ from edgekit.tensors import TensorSpec
 from edgekit_converters.huggingface_notes import Notes, read_notes
 
 TOKENIZER, _TOKENIZER_NOTES = "tokenizer.json", "tokenizer_config.json"
-#: Where the tokeniser lies in a bundle.
-BUNDLED = f"processing/{TOKENIZER}"
 #: What transformers writes where a tokeniser has no longest text is larger than any model's.
 _LONGEST = 1 << 20
 _PARTS: dict[str, Literal["ids", "mask", "types"]] = {"input_ids": "ids", "attention_mask": "mask", "token_type_ids": "types"}
@@ -35,7 +33,7 @@ def read_text(path: Path, config: Notes, inputs: Sequence[TensorSpec]) -> Featur
     fill = _find_fill(notes, open_tokenizer(path / TOKENIZER))
     length = next((size for spec in inputs for size in spec.shape[1:] if isinstance(size, int)), None)
     feeds = {spec.name: _PARTS[spec.name] for spec in inputs}
-    step = Tokenize(file=BUNDLED, length=length, most=_find_most(notes, config), fill=fill, feeds=feeds)
+    step = Tokenize(file=TOKENIZER, length=length, most=_find_most(notes, config), fill=fill, feeds=feeds)
     narrow: tuple[Step, ...] = (Cast(dtype="int32"),) if inputs[0].dtype == "int32" else ()
     return Feature(name="text", kind="text", steps=(step, *narrow))
 

@@ -58,14 +58,14 @@ def test_a_picture_model_brings_its_contract(tmp_path):
 
 
 def test_a_text_model_brings_its_tokeniser(tmp_path):
-    """The tokeniser is copied, and the contract has its place in the bundle, its length and its digest."""
+    """The tokeniser is copied, and the contract names it, with its length and its digest."""
     make_tokenizer(tmp_path / "tokenizer.json")
     write(tmp_path, config=CONFIG | {"architectures": ["BertForSequenceClassification"]})
     inputs = [TensorSpec(name=name, dtype="int64", shape=("batch", "sequence")) for name in ("input_ids", "attention_mask")]
     found = find_processing(tmp_path, inputs, [LOGITS], tmp_path / "workspace")
     assert found.processing is not None
     (entry,) = found.processing.files
-    assert found.files == {entry.path: tmp_path / "workspace" / "processing" / "tokenizer.json"}
+    assert found.files == {entry.path: tmp_path / "workspace" / "tokenizer.json"}
     assert (entry.digest, entry.length) == (digest_file(tmp_path / "tokenizer.json"), (tmp_path / "tokenizer.json").stat().st_size)
     pipeline = open_pipeline(found.processing, inputs, [LOGITS], tmp_path / "workspace")
     assert pipeline.feed({"text": "hello"}).inputs["input_ids"].tolist() == [[1]]

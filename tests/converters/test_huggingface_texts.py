@@ -14,7 +14,7 @@ from edgekit.errors import InputError
 from edgekit.processing.pipeline import open_pipeline
 from edgekit.tensors import TensorSpec
 from edgekit_converters.huggingface_notes import Notes
-from edgekit_converters.huggingface_texts import BUNDLED, TOKENIZER, read_text
+from edgekit_converters.huggingface_texts import TOKENIZER, read_text
 
 CORPUS = ["the quick brown fox jumps over the lazy dog", "Größe naïve café — 12,5 % of it!", "hello world, it's fine."] * 5
 TEXTS = ["Hello world!", "the quick brown fox jumps over the lazy dog " * 4, "Größe 😀 café", "x", "  spaces   and\nlines\t"]
@@ -60,8 +60,8 @@ def directory(tmp_path: Path) -> Path:
 def test_a_tokeniser_travels_with_its_length_and_filling(directory):
     """The longest text and the filling are the tokeniser's, the length the model's, and each input gets its part."""
     feeds = {"input_ids": "ids", "attention_mask": "mask"}
-    assert read(directory, make_specs()) == (Tokenize(file=BUNDLED, most=16, fill=1, feeds=feeds),)
-    assert read(directory, make_specs(8)) == (Tokenize(file=BUNDLED, length=8, most=16, fill=1, feeds=feeds),)
+    assert read(directory, make_specs()) == (Tokenize(file=TOKENIZER, most=16, fill=1, feeds=feeds),)
+    assert read(directory, make_specs(8)) == (Tokenize(file=TOKENIZER, length=8, most=16, fill=1, feeds=feeds),)
     assert read(directory, make_specs(dtype="int32"))[1] == Cast(dtype="int32")
 
 
@@ -106,10 +106,10 @@ def test_tokens_are_those_of_transformers(make, special, length, tmp_path):
     """Texts of several scripts and lengths become the tokens that transformers makes with the directory it saved."""
     transformers = pytest.importorskip("transformers")
     saved = transformers.PreTrainedTokenizerFast(tokenizer_object=make(), pad_token=special[0], unk_token=special[1], model_max_length=16)
-    saved.save_pretrained(tmp_path / "processing")
-    theirs = transformers.AutoTokenizer.from_pretrained(tmp_path / "processing")
+    saved.save_pretrained(tmp_path)
+    theirs = transformers.AutoTokenizer.from_pretrained(tmp_path)
     inputs = make_specs(length)
-    feature = read_text(tmp_path / "processing", Notes(tmp_path / "config.json", {}, {}), inputs)
+    feature = read_text(tmp_path, Notes(tmp_path / "config.json", {}, {}), inputs)
     pipeline = open_pipeline(Processing(inputs=(feature,)), inputs, [], tmp_path)
     for text in TEXTS:
         wanted = theirs(text, return_tensors="np", truncation=True, padding="max_length" if length == 16 else False)
