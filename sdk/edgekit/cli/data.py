@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from edgekit.bundles import VerifiedBundle
     from edgekit.contract import Processing
     from edgekit.datasets.base import Dataset
     from edgekit.datasets.checking import DataCheck
-    from edgekit.datasets.duplicates import Duplicate
     from edgekit.datasets.surveying import Survey
     from edgekit.processing.base import Pipeline
 
@@ -123,27 +124,35 @@ def _write_sheet(survey: "Survey", path: Path) -> None:
 
 
 def _print_check(found: "DataCheck") -> None:
+    from edgekit.cli.console import say
+    from edgekit.quantities import UNKNOWN
+
+    _print_plain(("data", found.path), _list_facts(found))
+    _print_plain(("class", "name", found.counted), [(str(one.number), one.name, str(one.count)) for one in found.classes])
+    figures = [(one, (one.low, one.mean, one.high, one.std)) for one in found.fed]
+    fed = [(one.name, one.dtype, "x".join(map(str, one.shape)), *(UNKNOWN if f is None else f"{f:.4g}" for f in four)) for one, four in figures]
+    _print_plain(("the model is fed", "dtype", "shape", "lowest", "mean", "highest", "deviation"), fed)
+    _print_plain(("cannot be used", "why"), [(one.key, one.problem) for one in found.faults])
+    for title, pairs in (("there twice", found.duplicates), (f"also in {found.against}", found.shared)):
+        rows = [(pair.second, pair.first, pair.how, "yes" if pair.classes_differ else "no") for pair in pairs]
+        _print_plain((title, "as", "how", "labelled unlike"), rows)
+    for warning in found.warnings:
+        say(_make_plain(f"warning: {warning}."))
+
+
+def _print_plain(columns: "Sequence[str]", rows: "Sequence[Sequence[str]]") -> None:
+    """Print the first _SHOWN of *rows*, if there are any, and say how many more there are."""
     from edgekit.cli.console import print_table, say
 
-    print_table(("data", found.path), _list_facts(found))
-    classes = [(str(one.number), one.name, str(one.count)) for one in found.classes[:_SHOWN]]
-    if classes:
-        print_table(("class", "name", found.counted), classes)
-    if found.fed:
-        rows = [
-            (one.name, one.dtype, "x".join(map(str, one.shape)), *(f"{value:.4g}" for value in (one.low, one.mean, one.high, one.std)))
-            for one in found.fed
-        ]
-        print_table(("the model is fed", "dtype", "shape", "lowest", "mean", "highest", "deviation"), rows)
-    if found.faults:
-        print_table(("cannot be used", "why"), [(one.key, one.problem) for one in found.faults[:_SHOWN]])
-    _print_duplicates("there twice", found.duplicates)
-    _print_duplicates(f"also in {found.against}", found.shared)
-    hidden = [len(rows) - _SHOWN for rows in (found.classes, found.faults, found.duplicates, found.shared) if len(rows) > _SHOWN]
-    if hidden:
-        say(f"{sum(hidden)} more rows are in what --json prints.")
-    for warning in found.warnings:
-        say(f"warning: {warning}.")
+    if rows:
+        print_table(columns, [[_make_plain(cell) for cell in row] for row in rows[:_SHOWN]])
+    if len(rows) > _SHOWN:
+        say(f"{len(rows) - _SHOWN} more rows of {columns[0]!r} are in what --json prints.")
+
+
+def _make_plain(text: str) -> str:
+    """*text* without what could command a terminal: names of classes may come from anybody."""
+    return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text)
 
 
 def _list_facts(found: "DataCheck") -> list[tuple[str, str]]:
@@ -156,11 +165,3 @@ def _list_facts(found: "DataCheck") -> list[tuple[str, str]]:
 def _format_spread(low: float, median: float, high: float) -> str:
     """One figure where all are the same, else the lowest, the middle and the highest."""
     return f"{low:.5g}" if low == high else f"{low:.5g} to {high:.5g}, median {median:.5g}"
-
-
-def _print_duplicates(title: str, pairs: "tuple[Duplicate, ...]") -> None:
-    from edgekit.cli.console import print_table
-
-    rows = [(pair.second, pair.first, pair.how, "yes" if pair.classes_differ else "no") for pair in pairs[:_SHOWN]]
-    if rows:
-        print_table((title, "as", "how", "labelled unlike"), rows)

@@ -5,7 +5,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+from msgspec.structs import replace
 
+from edgekit.arrays import dtype_of
 from edgekit.datasets.describing import Description
 from edgekit.datasets.duplicates import MAX_COMPARED, Duplicate, find_alike, find_same
 from edgekit.datasets.judging import FEW, NOISE_CORRELATION, judge_calibration
@@ -34,15 +36,15 @@ class Spread(Record, frozen=True, kw_only=True):
 
 
 class FedInput(Record, frozen=True, kw_only=True):
-    """What the contract makes of the samples for one input of the model: all values together."""
+    """What the contract makes of the samples for one input of the model: all values together. None where that is no finite figure."""
 
     name: str
     dtype: str
     shape: tuple[int, ...]
-    low: float
-    high: float
-    mean: float
-    std: float
+    low: float | None = None
+    high: float | None = None
+    mean: float | None = None
+    std: float | None = None
 
 
 class DataCheck(Record, frozen=True, kw_only=True):
@@ -130,14 +132,15 @@ def _try_pipeline(survey: Survey, pipeline: Pipeline | None, progress: Progress 
 
 def _describe_input(name: str, prepared: Prepared) -> FedInput:
     array = prepared.inputs[name]
+    known = FedInput(name=name, dtype=dtype_of(array), shape=array.shape[1:])
     if array.dtype.kind not in "fiub" or not array.size:
-        return FedInput(name=name, dtype=array.dtype.name, shape=array.shape[1:], low=0.0, high=0.0, mean=0.0, std=0.0)
-    # By rows, since all of them may be more than the memory holds.
-    rows = [(float(row.min()), float(row.max()), float(row.mean(dtype=np.float64)), float(row.var(dtype=np.float64))) for row in array]
-    lows, highs, means, variances = (np.array(column) for column in zip(*rows, strict=True))
-    std = float(np.sqrt(variances.mean() + means.var()))
-    facts = {"low": float(lows.min()), "high": float(highs.max()), "mean": float(means.mean()), "std": std}
-    return FedInput(name=name, dtype=array.dtype.name, shape=array.shape[1:], **facts)
+        return known
+    with np.errstate(all="ignore"):
+        # By rows, since all of them may be more than the memory holds.
+        rows = [(row.min(), row.max(), row.mean(dtype=np.float64), row.var(dtype=np.float64)) for row in array]
+        lows, highs, means, variances = (np.array(column, np.float64) for column in zip(*rows, strict=True))
+        facts = {"low": lows.min(), "high": highs.max(), "mean": means.mean(), "std": np.sqrt(variances.mean() + means.var())}
+    return replace(known, **{fact: float(value) for fact, value in facts.items() if np.isfinite(value)})
 
 
 def _warn_of_samples(survey: Survey) -> Iterator[str]:

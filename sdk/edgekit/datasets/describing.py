@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
@@ -111,7 +112,10 @@ def _describe_sound(key: str, data: bytes) -> tuple[dict[str, float], dict[str, 
 def _describe_values(values: Array) -> dict[str, float]:
     if values.dtype.kind not in "fiub" or not values.size:
         return {}
-    return {"lowest value": float(values.min()), "mean value": float(values.mean(dtype=np.float64)), "highest value": float(values.max())}
+    with np.errstate(over="ignore"):
+        mean = float(values.mean(dtype=np.float64))
+    found = {"lowest value": float(values.min()), "mean value": mean, "highest value": float(values.max())}
+    return {name: figure for name, figure in found.items() if math.isfinite(figure)}
 
 
 def _describe_truth(sample: Sample) -> dict[str, float]:

@@ -68,7 +68,7 @@ def measure_likeness(sample: Array) -> float | None:
     figures has its columns in any order, unless it is as long as a sound.
     """
     figures = np.asarray(sample, np.float64).squeeze()
-    if figures.size < _NOISE_VALUES or not np.ptp(figures) or (figures.ndim == 1 and len(figures) < 16 * _NOISE_VALUES):
+    if figures.size < _NOISE_VALUES or bool((figures == figures.flat[0]).all()) or (figures.ndim == 1 and len(figures) < 16 * _NOISE_VALUES):
         return None
     axes = [axis for axis, size in enumerate(figures.shape) if size >= _SHORTEST_AXIS]
     found = [_correlate(np.moveaxis(figures, axis, 0)) for axis in axes]
@@ -77,5 +77,5 @@ def measure_likeness(sample: Array) -> float | None:
 
 def _correlate(figures: Array) -> float:
     first, second = figures[:-1].ravel(), figures[1:].ravel()
-    with np.errstate(invalid="ignore", divide="ignore"):
+    with np.errstate(all="ignore"):
         return float(np.corrcoef(first, second)[0, 1])

@@ -144,6 +144,8 @@ def _number(path: Path, truths: Array, labels: Sequence[str]) -> tuple[Array, tu
         return np.asarray(numbered.values), numbered.classes
     if truths.dtype.kind not in "biuf":
         raise InputError(path, f"field {LABELS!r} is {truths.dtype}{list(truths.shape)}", "Give a class, a figure or a mask for each sample.")
+    if truths.dtype.kind == "f" and not np.isfinite(truths).all():
+        raise InputError(path, f"field {LABELS!r} holds NaN or infinite values", "Remove those samples.")
     beyond = (truths < 0) | (truths >= len(labels)) if labels and truths.dtype.kind in "iu" and truths.ndim == 1 else np.zeros(1, bool)
     if beyond.any():
         raise InputError(path, f"there is a label {truths[beyond].max()}, and the classes are 0 to {len(labels) - 1}", "Correct the labels.")

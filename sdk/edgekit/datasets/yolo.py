@@ -16,6 +16,8 @@ from edgekit.processing.libraries import load_library
 #: A description has names and paths, and the labels of a picture a line for each object.
 MAX_BYTES = 1 << 18
 MAX_LABEL_BYTES = 4 << 20
+#: The most classes, where nothing names them: as many as a contract may have labels.
+MAX_CLASSES = 100_000
 _REMEDY = "Write it as Ultralytics does: names, and train, val or test with folders of pictures."
 
 
@@ -80,11 +82,10 @@ class YoloSamples:
         return Boxes(shares * [*size, *size], np.array(classes, np.int64), np.zeros(len(rows), bool))
 
     def _find_class(self, key: str, number: int) -> int:
-        if self.renumbered is None:
-            return number
-        if number not in self.renumbered:
-            raise BadSample(key, f"an object is of the class {number}, and there are {len(self.renumbered)}", "Correct its label.")
-        return self.renumbered[number]
+        count = MAX_CLASSES if self.renumbered is None else len(self.renumbered)
+        if not 0 <= number < count:
+            raise BadSample(key, f"an object is of the class {number}, and there are {count}", "Correct its label.")
+        return number if self.renumbered is None else self.renumbered[number]
 
     def find_file(self, key: str) -> Path | None:
         """The picture's file, or None where it is not there or lies elsewhere."""

@@ -112,6 +112,26 @@ def test_a_bundle_says_what_its_model_would_be_fed(small_bundle, tmp_path, capsy
     assert "'x' is float32[4], and x: float32[batch, 3] is expected" in capsys.readouterr().err
 
 
+def test_names_cannot_command_a_terminal(tmp_path, capsys):
+    """What is not printable in the name of a class is shown as such, and much is not shown at all."""
+    rows = [f'{place},"a\x1b[2J{place // 2}"' for place in range(100)]
+    (tmp_path / "a.csv").write_text("\n".join(["x,label", *rows]))
+    assert run(tmp_path / "a.csv") == 0
+    printed = capsys.readouterr()
+    assert "\x1b" not in printed.out + printed.err
+    assert "a\N{REPLACEMENT CHARACTER}[2J0" in printed.out
+    assert "10 more rows of 'class' are in what --json prints" in printed.err
+
+
+def test_figures_beyond_all_bounds_are_unknown(small_bundle, tmp_path, capsys):
+    """Values whose mean or deviation no figure holds are told without it."""
+    np.savez(tmp_path / "a.npz", x=np.full((40, 300), 1.7e308), y=np.arange(40.0))
+    assert run(tmp_path / "a.npz", "--json") == 0
+    figures = json.loads(capsys.readouterr().out)["figures"]
+    assert "x: mean value" not in figures
+    assert figures["x: highest value"]["high"] == 1.7e308
+
+
 def test_wrong_use_is_told(photos, small_bundle, tmp_path, capsys):
     """Two contracts, a kind that there is not, and a path that leads nowhere end with code 2."""
     assert run(photos, "--processing", "x.toml", "--bundle", small_bundle.root) == 2

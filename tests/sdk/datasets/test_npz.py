@@ -103,6 +103,7 @@ def test_truths(tmp_path: Path) -> None:
         ({"photo": PIXELS, "labels": np.array([0, 1, 2, 5])}, "a label 5, and the classes are 0 to 1"),
         ({"photo": PIXELS, "labels": np.array([0, 1, -1, 1])}, "a label -1"),
         ({"photo": PIXELS, "labels": np.zeros(4, np.complex64)}, "field 'labels' is complex64"),
+        ({"photo": PIXELS, "labels": np.array([0, 1, np.nan, 1])}, "field 'labels' holds NaN"),
         ({"picture": PIXELS}, r"neither what callers give, 'photo' \(uint8.*nor arrays for each input, \['x'\]; it has picture: uint8"),
     ],
 )

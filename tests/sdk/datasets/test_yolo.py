@@ -86,6 +86,14 @@ def test_wrong_line(detection: Path, line: str, message: str) -> None:
         _read(detection / "data.yaml", "images/a.png")
 
 
+def test_nameless_class(detection: Path) -> None:
+    """Where nothing names the classes, a number that none could have is refused all the same."""
+    (detection / "data.yaml").unlink()
+    (detection / "labels/a.txt").write_text("99999999999999999999 0.5 0.5 0.1 0.1")
+    with pytest.raises(BadSample, match="the class 99999999999999999999"):
+        _read(detection, "images/a.png")
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
