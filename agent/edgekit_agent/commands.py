@@ -186,11 +186,13 @@ def _report_installation(installation: Installation, *, as_json: bool) -> None:
     installed = installation.installed
     if as_json:
         told = {name: getattr(installed, name) for name in installed.__struct_fields__}
-        print_json(told | {"reason": installation.reason, "parity": installation.parity, "changed": installation.changed})
+        how = {"reason": installation.reason, "parity": installation.parity, "raw_proof": installation.raw_proof or None}
+        print_json(told | how | {"changed": installation.changed})
         return
     done = "is installed" if installation.changed else "was installed already"
     proof = f"its answers to {installation.parity.n} golden samples are the source model's"
-    click.echo(f"{installed.release} {done}: {installed.variant}, {installation.reason}; {proof}")
+    raw = f"; {installation.raw_proof}" if installation.raw_proof else ""
+    click.echo(f"{installed.release} {done}: {installed.variant}, {installation.reason}; {proof}{raw}")
 
 
 def _read_config(path: Path | None) -> AgentConfig | None:

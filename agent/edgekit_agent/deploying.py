@@ -17,11 +17,11 @@ from edgekit.fetching.locations import choose_fetcher
 from edgekit.fetching.pace import Patience
 from edgekit.files import digest_file
 from edgekit.manifest import Manifest
-from edgekit.parity import prove
 from edgekit.releases.client import ReleaseClient
 from edgekit.releases.versions import ReleaseReference, parse_reference, precedence
 from edgekit_agent.installing import Source, establish_trust
 from edgekit_agent.inventory import Machine
+from edgekit_agent.proving import prove_samples
 from edgekit_agent.selection import Selection, choose_variant
 from edgekit_agent.serving import LiveModel, Serving, load_model
 from edgekit_agent.slots import Installed, ModelSlots, SlotStore
@@ -138,7 +138,7 @@ class Deployer:
         trial = self._find_trial(live.info.name)
         bundle = self._slots.open_release(trial)
         variant = bundle.manifest.find_variant(trial.variant)
-        return prove(live, bundle.read_golden(), variant.tolerance, f"{trial.release}, variant {variant.id}").n
+        return prove_samples(live, bundle, variant, live.contract).n
 
     def keep(self, model: str, digest: str) -> None:
         """Let the release with *digest*, which is on trial or active already, serve *model*, and drop any other trial."""

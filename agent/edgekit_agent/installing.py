@@ -16,7 +16,7 @@ from edgekit.errors import DeviceError, InputError, TransferError, TrustError
 from edgekit.manifest import Manifest, Parity
 from edgekit.releases.versions import parse_reference
 from edgekit_agent.inventory import Machine
-from edgekit_agent.proving import open_proven
+from edgekit_agent.proving import ProvenSession, open_proven
 from edgekit_agent.selection import Selection, choose_variant
 from edgekit_agent.slots import Installed, SlotStore
 
@@ -45,12 +45,16 @@ class Order:
 
 @dataclass(frozen=True)
 class Installation:
-    """What was installed, why this variant, how near it is to the source model, and whether anything changed."""
+    """What was installed, why this variant, how near it is to the source model, and whether anything changed.
+
+    *raw_proof* says what its golden raw items have shown here, or why they could not; empty where it has none.
+    """
 
     installed: Installed
     reason: str
     parity: Parity
     changed: bool
+    raw_proof: str = ""
 
 
 class Installer:
@@ -69,7 +73,7 @@ class Installer:
         Raises:
             TrustError: nobody vouches for it, or a byte is not what was signed.
             TransferError: the source cannot be reached; what came of it is kept for the next attempt.
-            GateRefused: its answers to the golden samples betray it.
+            GateRefused: its answers to the golden samples, or what its contract makes of the golden raw items, betray it.
             InputError: there is no such release, variant or repository.
             DeviceError: no runtime here loads it, the disk is full, or another installation is under way.
         """
@@ -100,10 +104,10 @@ class Installer:
         with self._slots.staging() as staging:
             bundle = client.fetch_release(reference, staging, self._chooser(order), progress)
             selection = self._select(bundle.manifest, order)
-            parity = self._prove(bundle, selection, order.threads)
+            proven = self._prove(bundle, selection, order.threads)
             before = self._slots.read_slots(reference.name).active
             installed = self._slots.adopt(bundle, str(reference))
-        return Installation(installed, selection.reason, parity, changed=installed != before)
+        return Installation(installed, selection.reason, proven.parity, changed=installed != before, raw_proof=proven.raw_proof)
 
     def _chooser(self, order: Order) -> Callable[[Manifest], list[str]]:
         return lambda manifest: [self._select(manifest, order).variant.id]
@@ -111,10 +115,11 @@ class Installer:
     def _select(self, manifest: Manifest, order: Order) -> Selection:
         return choose_variant(manifest, self._machine.target, self._machine.formats, order.variant)
 
-    def _prove(self, bundle: VerifiedBundle, selection: Selection, threads: int) -> Parity:
+    def _prove(self, bundle: VerifiedBundle, selection: Selection, threads: int) -> ProvenSession:
+        """What was proven, its session closed again."""
         proven = open_proven(bundle, selection.variant, self._machine.runtime_for(selection.variant.format), threads)
         proven.session.close()
-        return proven.parity
+        return proven
 
 
 def establish_trust(client: ReleaseClient, trust_root: Path | None) -> None:

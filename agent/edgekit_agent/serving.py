@@ -1,5 +1,7 @@
 """The models that answer requests now, and how one takes the place of another without a request noticing."""
 
+from __future__ import annotations
+
 import logging
 import threading
 import time
@@ -7,6 +9,7 @@ from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 from edgekit.arrays import Array, Arrays
 from edgekit.bundles import VerifiedBundle
@@ -16,15 +19,22 @@ from edgekit.manifest import Variant
 from edgekit.records import Digest, Record
 from edgekit.runtimes.sessions import InferenceSession
 from edgekit.tensors import TensorSpec
+from edgekit_agent.asking import Answer, Question, ask
 from edgekit_agent.inventory import Machine
 from edgekit_agent.observing import Observer, Outcome, Unheard
 from edgekit_agent.proving import open_proven
-from edgekit_agent.trial import Answer, Trial, ask
+from edgekit_agent.raw_access import OpenContract, RawAccess, RawUnavailable, describe_access
+from edgekit_agent.trial import Trial
+
+if TYPE_CHECKING:
+    from edgekit.processing.base import Fed, Raw
 
 #: Requests that may wait for a model while it runs another; at 20 ms each, the last waits a third of a second.
 QUEUE = 16
 #: Seconds after which a request that does not end is taken for hung, and its session is left to the end of the process.
 DRAIN_S = 30.0
+#: Raw items that a model decodes at once, beside an inference: a picture of 64 megapixels takes 200 MB while it is decoded.
+FEEDERS = 2
 #: The latest inferences of a model by which its p95 is told.
 WINDOW = 1000
 
@@ -43,7 +53,10 @@ class UnknownModel(UnknownName):
 
 
 class ModelInfo(Record, frozen=True, kw_only=True):
-    """What is served under a model's name. *release* is None where a bundle is served that was never released."""
+    """What is served under a model's name. *release* is None where a bundle is served that was never released.
+
+    *raw* says how it is asked with pictures, sounds, texts or tables; None where it takes tensors alone.
+    """
 
     name: str
     version: str
@@ -56,15 +69,21 @@ class ModelInfo(Record, frozen=True, kw_only=True):
     runtime_version: str | None
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
+    raw: RawAccess | None = None
 
 
 class LiveModel:
-    """One proven variant. It runs one request at a time, since not every runtime's session is safe for more."""
+    """One proven variant. It runs one request at a time, since not every runtime's session is safe for more.
 
-    def __init__(self, info: ModelInfo, session: InferenceSession, queue: int = QUEUE) -> None:
+    What its *contract* makes of raw items does not wait for that turn: while one request is inferred, others are decoded.
+    """
+
+    def __init__(self, info: ModelInfo, session: InferenceSession, queue: int = QUEUE, contract: OpenContract | None = None) -> None:
         self.info = info
         self.inputs = info.inputs
+        self.contract = contract or OpenContract()
         self._session = session
+        self._feeding = threading.BoundedSemaphore(FEEDERS)
         self._most = 1 + queue
         self._turn = threading.Lock()
         self._changed = threading.Condition()
@@ -101,6 +120,28 @@ class LiveModel:
                 self._began = None
             self._note((time.perf_counter() - began) * 1000)
             return outputs
+
+    def feed(self, raws: Mapping[str, Raw]) -> Fed:
+        """What the model is fed with for one raw item; the caller was admitted.
+
+        Raises:
+            InputError: it is no item that can be read; the message names the input.
+            RawUnavailable: a library that the contract needs is not installed here; the message names the extra.
+        """
+        pipeline = self.contract.pipeline
+        try:
+            if pipeline is None:
+                raise self.contract.obstacle or DeviceError(f"model {self.info.name!r}", "it has no contract", "Send tensors.")
+            with self._feeding:
+                return pipeline.feed(raws)
+        except DeviceError as error:
+            raise RawUnavailable(error.subject, error.problem, error.remedy) from error
+
+    def read(self, outputs: Arrays, fed: Fed) -> Arrays:
+        """What the contract reads of the *outputs* for what was *fed*; InputError where they are not as the model declares."""
+        assert self.contract.pipeline is not None, "what was fed has a contract"
+        with self._feeding:
+            return self.contract.pipeline.read(outputs, fed)
 
     def find_p95(self) -> float | None:
         """The time below which 95 of 100 of the latest inferences stayed, waiting for their turn left out, in ms; None without any."""
@@ -154,23 +195,35 @@ class _Served:
 
 
 class Lease:
-    """The right to one request of a model: whatever answers it stays open as long as the lease. *info* is the release that is asked."""
+    """The right to one request of a model: whatever answers it stays open as long as the lease.
+
+    *info* is the release that is asked. *raw* says how it takes raw items, or where it takes none how the one behind it does.
+    """
 
     def __init__(self, served: _Served, observer: Observer) -> None:
         self.info = served.live.info
+        self.raw = next((model.info.raw for model in served.models if model.info.raw is not None), None)
         self._served = served
         self._observer: Observer | None = observer
         self._began = time.perf_counter()
 
     def infer(self, inputs: Mapping[str, Array], wanted: Collection[str] = ()) -> Answer:
-        """The answer to *inputs*, of whose outputs those *wanted* are asked for; none means all.
+        """The answer to *inputs*, tensors or raw items, of which those *wanted* are asked for; none means all.
 
         Raises:
             InputError: an input or an output is not one of the model's, or its runtime cannot run these inputs.
+            RawUnavailable: raw items are given, and a library that the contract needs is missing here.
         """
+        return self._ask(Question(inputs=inputs, wanted=wanted))
+
+    def infer_item(self, item: bytes, wanted: Collection[str] = ()) -> Answer:
+        """The answer to one raw *item*, of a model that takes one; raises as infer does."""
+        return self._ask(Question(item=item, wanted=wanted))
+
+    def _ask(self, question: Question) -> Answer:
         trial = self._served.trial
-        ended = trial.ask(inputs, wanted) if trial else ask(self._served.live, inputs, wanted)
-        self._tell(ended.outcome, inputs, ended.own)
+        ended = trial.ask(question) if trial else ask(self._served.live, question)
+        self._tell(ended.outcome, ended.fed, ended.own)
         if ended.answer is None:
             assert ended.error is not None
             raise ended.error
@@ -195,7 +248,7 @@ class Serving:
         self._models: dict[str, _Served] = {}
         self._lock = threading.Lock()
 
-    def __enter__(self) -> "Serving":
+    def __enter__(self) -> Serving:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
@@ -329,5 +382,6 @@ def load_model(bundle: VerifiedBundle, variant: Variant, machine: Machine, threa
         runtime_version=runtime.find_version(),
         inputs=bundle.manifest.inputs,
         outputs=bundle.manifest.outputs,
+        raw=describe_access(bundle, proven.contract, proven.raw_proof),
     )
-    return LiveModel(info, proven.session)
+    return LiveModel(info, proven.session, contract=proven.contract)

@@ -177,7 +177,9 @@ class Stepper:
             task.live.retire()
             task.live = None
             raise
-        self.move(task, Event.PROVED, "its answers to the golden samples are the source model's")
+        raw = task.live.info.raw
+        told = f"; {raw.proof}" if raw is not None and raw.proof else ""
+        self.move(task, Event.PROVED, f"its answers to the golden samples are the source model's{told}")
         self._begin_trial(task)
 
     def _begin_trial(self, task: Task) -> None:

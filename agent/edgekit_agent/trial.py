@@ -3,49 +3,21 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edgekit.arrays import Array, Arrays
+from edgekit.arrays import Array
 from edgekit.deployment import Evidence
-from edgekit.errors import EdgekitError, InputError
-from edgekit.runtimes.sessions import check_inputs, check_outputs
+from edgekit.errors import InputError
+from edgekit_agent.asking import Ended, Question, ask
 from edgekit_agent.observing import Outcome
+from edgekit_agent.raw_access import RawUnavailable
 
 if TYPE_CHECKING:
-    from edgekit_agent.serving import LiveModel, ModelInfo
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What a caller gets, and the release that gave it."""
-
-    info: ModelInfo
-    outputs: Arrays
-
-
-@dataclass(frozen=True)
-class Ended:
-    """How one request ended: with an *answer*, or with an *error*. *own* is what the model that was asked answered, if anything."""
-
-    outcome: Outcome
-    answer: Answer | None = None
-    own: Arrays | None = None
-    error: Exception | None = None
-
-
-def ask(model: LiveModel, inputs: Mapping[str, Array], wanted: Collection[str]) -> Ended:
-    """Run *inputs* through *model*, of which the outputs *wanted* are asked for."""
-    try:
-        check_outputs(wanted, model.info.outputs)
-        outputs = model.infer(inputs)
-    except Exception as error:  # noqa: BLE001 - whatever a runtime raises is how this request ended; the caller gets it, once it was counted
-        outcome = Outcome.REFUSED if _is_callers_fault(error, model.info, inputs, wanted) else Outcome.FAILED
-        return Ended(outcome, error=error)
-    return Ended(Outcome.ANSWERED, Answer(model.info, outputs), outputs)
+    from edgekit_agent.serving import LiveModel
 
 
 class Trial:
@@ -60,11 +32,11 @@ class Trial:
         self._lock = threading.Lock()
         self._requests = self._failed = self._rescued = 0
 
-    def ask(self, inputs: Mapping[str, Array], wanted: Collection[str]) -> Ended:
-        """Run *inputs* through the candidate, and through the release behind it where that failed."""
-        own = ask(self.candidate, inputs, wanted)
-        if own.answer is None or not _is_finite(own.answer):
-            own = self._judge_alone(own, inputs) if self.behind is None else _rescue(own, ask(self.behind, inputs, wanted))
+    def ask(self, question: Question) -> Ended:
+        """Ask the candidate, and where that failed the release behind it."""
+        own = ask(self.candidate, question)
+        if own.answer is None or not _is_finite(own):
+            own = self._judge_alone(own) if self.behind is None else _rescue(own, ask(self.behind, question))
         self._book(own.outcome)
         return own
 
@@ -82,39 +54,30 @@ class Trial:
             self._failed += outcome in (Outcome.FAILED, Outcome.RESCUED)
             self._rescued += outcome is Outcome.RESCUED
 
-    def _judge_alone(self, own: Ended, inputs: Mapping[str, Array]) -> Ended:
+    def _judge_alone(self, own: Ended) -> Ended:
         """With no other answer to hold this one against, one that is not finite is the model's fault unless the inputs were so."""
-        if own.answer is None or not all(map(_has_only_finite, inputs.values())):
+        if own.answer is None or not _has_only_finite(own.fed or {}):
             return own
         return replace(own, outcome=Outcome.FAILED)
 
 
 def _rescue(own: Ended, other: Ended) -> Ended:
     """What follows for a request that the candidate failed, from how it ended with the release behind it."""
-    if other.answer is not None and (own.answer is None or _is_finite(other.answer)):
-        return Ended(Outcome.RESCUED, other.answer, own.own)
+    if other.answer is not None and (own.answer is None or _is_finite(other)):
+        return replace(own, outcome=Outcome.RESCUED, answer=other.answer, error=None)
     if own.answer is not None:
         # The proven release has no finite answer to these inputs either.
         return own
-    both_refuse = isinstance(own.error, InputError) and isinstance(other.error, InputError)
+    both_refuse = isinstance(own.error, InputError | RawUnavailable) and isinstance(other.error, InputError | RawUnavailable)
     return replace(own, outcome=Outcome.REFUSED if both_refuse else Outcome.FAILED)
 
 
-def _is_callers_fault(error: Exception, info: ModelInfo, inputs: Mapping[str, Array], wanted: Collection[str]) -> bool:
-    """Whether *error* is about tensors that the model never takes. A runtime's refusal of tensors that fit is the model's failure."""
-    if not isinstance(error, InputError):
+def _is_finite(ended: Ended) -> bool:
+    """Whether the model's own outputs are finite where its tensor specs say so, whatever a contract reads of them."""
+    if ended.answer is None or ended.own is None:
         return False
-    try:
-        check_outputs(wanted, info.outputs)
-        check_inputs(inputs, info.inputs)
-    except EdgekitError:
-        return True
-    return False
+    return _has_only_finite({spec.name: ended.own[spec.name] for spec in ended.answer.info.outputs if spec.finite})
 
 
-def _is_finite(answer: Answer) -> bool:
-    return all(_has_only_finite(answer.outputs[spec.name]) for spec in answer.info.outputs if spec.finite)
-
-
-def _has_only_finite(array: Array) -> bool:
-    return array.dtype.kind != "f" or bool(np.isfinite(array).all())
+def _has_only_finite(arrays: Mapping[str, Array]) -> bool:
+    return all(array.dtype.kind != "f" or bool(np.isfinite(array).all()) for array in arrays.values())

@@ -106,6 +106,8 @@ def decode_request(body: memoryview, json_length: int | None) -> InferRequest:
 def encode_response(model: str, version: str, request: InferRequest, specs: Sequence[TensorSpec], answers: Mapping[str, Array]) -> Payload:
     """The response with the outputs that *request* asks for, in its order; the JSON object first, then binary tensors.
 
+    *specs* are those of *answers*, the model's outputs or what its contract reads of them.
+
     Raises:
         InputError: an output is asked for that *specs* do not have.
         NotExpressible: a value is NaN, infinite, or not UTF-8, and was to be sent as JSON.

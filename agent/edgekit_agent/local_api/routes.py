@@ -9,9 +9,12 @@ from urllib.parse import unquote, urlsplit
 import msgspec
 
 from edgekit.errors import EdgekitError, InputError
+from edgekit_agent.asking import Answer
 from edgekit_agent.local_api.messages import Request, Response
-from edgekit_agent.local_api.protocol import EXTENSIONS, decode_request, describe_tensor, encode_error, encode_response
-from edgekit_agent.serving import Busy, ModelInfo, Serving, UnknownModel
+from edgekit_agent.local_api.protocol import EXTENSIONS, InferRequest, decode_request, describe_tensor, encode_error, encode_response
+from edgekit_agent.local_api.raw_bodies import ask_in_binary, check_length, is_raw_body
+from edgekit_agent.raw_access import RawAccess, RawUnavailable
+from edgekit_agent.serving import Busy, Lease, ModelInfo, Serving, UnknownModel
 
 log = logging.getLogger(__name__)
 
@@ -21,9 +24,10 @@ _Handler = Callable[[Request], Response]
 # The first row that fits is the status; whatever is in no row is the server's own fault.
 # fmt: off
 _STATUSES: tuple[tuple[type[EdgekitError], HTTPStatus], ...] = (
-    (UnknownModel, HTTPStatus.NOT_FOUND),
-    (Busy,         HTTPStatus.SERVICE_UNAVAILABLE),
-    (InputError,   HTTPStatus.BAD_REQUEST),
+    (UnknownModel,   HTTPStatus.NOT_FOUND),
+    (Busy,           HTTPStatus.SERVICE_UNAVAILABLE),
+    (RawUnavailable, HTTPStatus.NOT_IMPLEMENTED),
+    (InputError,     HTTPStatus.BAD_REQUEST),
 )
 # fmt: on
 
@@ -99,9 +103,8 @@ class Routes:
 
     def _infer(self, name: str, version: str | None, request: Request) -> Response:
         with self._serving.leasing(name, version) as lease:
-            asked = decode_request(request.body, _find_json_length(request))
-            answer = lease.infer(asked.inputs, asked.outputs)
-            payload = encode_response(name, answer.info.version, asked, answer.info.outputs, answer.outputs)
+            asked, answer = _ask(lease, request)
+            payload = encode_response(name, answer.info.version, asked, answer.specs, answer.outputs)
         if payload.json_length is None:
             return Response(HTTPStatus.OK, payload.pieces)
         kind = ("Content-Type", "application/octet-stream")
@@ -141,12 +144,33 @@ def _find_json_length(request: Request) -> int | None:
     return int(given)
 
 
+def _ask(lease: Lease, request: Request) -> tuple[InferRequest, Answer]:
+    """What *request* asks for and the answer: to the one raw item that its body is, or to what the protocol's own request holds."""
+    json_length = _find_json_length(request)
+    if json_length is None and is_raw_body(request, lease.raw):
+        asked = InferRequest(inputs={}, outputs={}, binary=ask_in_binary(request), id=None)
+        answer = lease.infer_item(bytes(request.body))
+    else:
+        asked = decode_request(request.body, json_length)
+        answer = lease.infer(asked.inputs, asked.outputs)
+    check_length(asked, answer)
+    return asked, answer
+
+
 def _describe_model(info: ModelInfo) -> dict[str, Any]:
+    raw = {} if info.raw is None else {"raw": _describe_raw(info.raw)}
     return {
         "name": info.name,
         "versions": [info.version],
         "platform": f"{info.runtime}_{info.format}",
         "inputs": [describe_tensor(spec) for spec in info.inputs],
         "outputs": [describe_tensor(spec) for spec in info.outputs],
-        "parameters": {"variant": info.variant, "precision": info.precision, "digest": info.digest},
+        "parameters": {"variant": info.variant, "precision": info.precision, "digest": info.digest, **raw},
     }
+
+
+def _describe_raw(raw: RawAccess) -> dict[str, Any]:
+    """What callers may give beside tensors, and what they get for it; where that cannot be had here, why."""
+    inputs = [describe_tensor(spec) | {"kind": raw.kinds[spec.name]} for spec in raw.inputs]
+    told = {"unavailable": raw.unavailable, "proof": raw.proof or None}
+    return {"inputs": inputs, "outputs": [describe_tensor(spec) for spec in raw.answers], **{name: text for name, text in told.items() if text}}
