@@ -13,6 +13,7 @@ from edgekit.contract import Color, Crop, Feature, Resample, Resize, Step, Token
 from edgekit.errors import InputError
 from edgekit.processing.base import Change, Raw, Scene
 from edgekit.processing.fusing import fuse_steps
+from edgekit.processing.libraries import load_library
 from edgekit.processing.number_steps import NumberKind, prepare_number_step
 from edgekit.processing.picture_steps import prepare_picture_step
 from edgekit.processing.pictures import Picture, open_picture
@@ -138,6 +139,8 @@ def _prepare_picture(feature: Feature) -> PreparedFeature:
     numbers = tuple(_prepare_numbers(feature, index) for index in range(count, len(feature.steps)))
     orders = [step.order for step in feature.steps[:count] if isinstance(step, Color)]
     channels = 1 if orders[-1:] == ["GRAY"] else 3
+    # Whoever opens the contract must hear of a missing library, and not the first caller that sends a file.
+    load_library("PIL.Image", "images")
     read = partial(open_picture, subject=f"input {feature.name!r}")
     return PreparedFeature(feature, read, pictures, numbers, _fuse(numbers, channels))
 
