@@ -15,6 +15,7 @@ from edgekit.benchmark import describe_measurement, measure_latencies, take_samp
 from edgekit.build_request import BuildRequest, Progress
 from edgekit.bundles import MANIFEST
 from edgekit.candidates import Candidate, Findings, Workbench
+from edgekit.contract_choice import list_libraries
 from edgekit.files import digest_bytes, digest_files, replacing_directory
 from edgekit.gate import choose_default
 from edgekit.golden_raw import GoldenRaw, derive_agreement, measure_answers
@@ -133,7 +134,12 @@ def _trace(request: BuildRequest, reference: Reference) -> Lineage:
         source_size=sum(file.stat().st_size for file in files),
         calibration_digest=reference.digests.get("calibration"),
         evaluation_digest=reference.digests.get("evaluation"),
-        tools={"edgekit": version("edgekit"), "python": platform.python_version(), **reference.model.tools},
+        tools={
+            "edgekit": version("edgekit"),
+            "python": platform.python_version(),
+            **list_libraries(reference.choice.contract),
+            **reference.model.tools,
+        },
         options=request.describe(),
         platform=platform.platform(),
         data=reference.data,

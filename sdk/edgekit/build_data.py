@@ -9,7 +9,7 @@ from edgekit.build_request import BuildRequest, Progress
 from edgekit.contract import Processing
 from edgekit.contract_choice import Choice
 from edgekit.conversion import Calibration
-from edgekit.datasets.base import Dataset, Truth
+from edgekit.datasets.base import Dataset
 from edgekit.datasets.judging import judge_calibration
 from edgekit.datasets.npz import NpzSamples
 from edgekit.datasets.registry import open_dataset
@@ -18,6 +18,7 @@ from edgekit.datasets.streaming import Prepared, feed_samples
 from edgekit.errors import InputError
 from edgekit.files import digest_file
 from edgekit.manifest import DataUse
+from edgekit.metrics.base import Answers, Metric, Truths
 
 #: Samples that are taken to calibrate by where nobody says how many: more change ranges by little (docs/guides/converting.md).
 CALIBRATION_SAMPLES = 300
@@ -57,9 +58,20 @@ class DataSet:
         return describe_use(self.dataset, "golden", self.find_keys(rows), seed=self.use.seed)
 
 
-def list_truths(prepared: Prepared) -> list[Truth]:
-    """What is true of each item of evaluation data, in order: prepare_data saw to it that it is known."""
-    return [truth for truth in prepared.truths if truth is not None]
+def find_truths(data: DataSet, metric: Metric, answers: Answers) -> Truths:
+    """What is true of each item of evaluation *data*: its labels, or where *metric* is about vectors the source model's own *answers*.
+
+    Raises:
+        InputError: samples have no label, and the metric needs one of each.
+    """
+    truths = data.prepared.truths
+    if metric.recall is not None and metric.needs_source(truths):
+        return metric.recall(answers)
+    known = [truth for truth in truths if truth is not None]
+    if len(known) < len(truths):
+        problem = f"{len(truths) - len(known)} of its {len(truths)} samples have no label, and {metric.name} needs one of each"
+        raise InputError(data.dataset.path, problem, "Label them: an array labels in an .npz, a folder for each class, or a column label.")
+    return known
 
 
 def open_data(path: Path, contract: Processing | None) -> Dataset:
@@ -93,15 +105,11 @@ def prepare_data(dataset: Dataset, role: Role, request: BuildRequest, choice: Ch
     """The samples of *dataset* that *request* takes for *role*, fed into files in *directory*, which is made.
 
     Raises:
-        InputError: too many samples cannot be used, or those that *role* needs labels of have none.
+        InputError: too many samples cannot be used.
     """
     directory.mkdir()
     keys = choose_keys(dataset, role, request)
     prepared = feed_samples(dataset, keys, choice.pipeline, directory, progress)
-    unknown = sum(truth is None for truth in prepared.truths)
-    if role == "evaluation" and unknown:
-        problem = f"{unknown} of its {len(prepared.items)} samples have no label, and a metric needs one of each"
-        raise InputError(dataset.path, problem, "Label them: an array labels in an .npz, a folder for each class, or a column label.")
     return DataSet(dataset, prepared, describe_use(dataset, role, keys, skipped=len(prepared.skipped), seed=request.seed))
 
 

@@ -12,13 +12,13 @@ from edgekit.answering import answer_items
 from edgekit.artifacts import Artifact
 from edgekit.attempts import Attempt, Attempts
 from edgekit.benchmark import choose_cpu
-from edgekit.build_data import list_truths
 from edgekit.build_request import BuildRequest, Progress
 from edgekit.conversion import Order
 from edgekit.errors import ConversionError, DeviceError, InputError, ParityError
 from edgekit.gate import find_drop_fault, find_parity_fault, refuse_all
 from edgekit.manifest import Metric, Skipped, Variant
 from edgekit.measuring import IsolatedSession
+from edgekit.metrics.intervals import measure_interval
 from edgekit.metrics.registry import find_metric
 from edgekit.parity import answer_samples, check_power, derive_tolerance, measure_parity
 from edgekit.precisions import find_precision
@@ -180,6 +180,14 @@ class Workbench:
         if data is None or reference.metric is None or reference.source_value is None:
             return None
         answers = answer_items(session, data.prepared, reference.choice.pipeline, variant_id, data.dataset.classes)
-        metric, truths = find_metric(reference.metric), list_truths(data.prepared)
-        value = metric.measure(answers, truths)
-        return Metric(name=metric.name, value=value, n=len(truths), source_value=reference.source_value, better=metric.better)
+        metric = find_metric(reference.metric)
+        value = metric.measure(answers, reference.truths)
+        interval = measure_interval(metric, answers, reference.truths, seed=self._request.seed).bounds
+        return Metric(
+            name=metric.name,
+            value=value,
+            n=len(reference.truths),
+            source_value=reference.source_value,
+            better=metric.better,
+            interval=interval,
+        )

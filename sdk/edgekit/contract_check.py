@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from edgekit.answering import answer_items
-from edgekit.build_data import DataSet, list_truths
+from edgekit.build_data import DataSet
 from edgekit.contract import Processing
 from edgekit.contract_choice import Choice
 from edgekit.conversion import SourceModel
@@ -29,6 +29,7 @@ TRIED_S = 120.0
 SHARES = ("top1", "top5", "f1", "auc", "map50", "map50-95", "iou", "wer")
 #: What a share is of, as it follows "91 %".
 _MEANINGS = {"top1": "of answers are right", "wer": "of words are right"}
+CONTRACT_REMEDY = "Correct the contract in a file, and give that with --processing FILE; edgekit inspect --processing shows it."
 #: By so much another contract must be better to be far better, and so few standard errors above chance is chance.
 FAR, CHANCE_ERRORS = 0.3, 2.0
 
@@ -55,7 +56,7 @@ class Trial:
         with tempfile.TemporaryDirectory(prefix="edgekit-") as directory:
             prepared = feed_samples(self.data.dataset, keys, pipeline, Path(directory))
             answers = answer_items(self.session, prepared, pipeline, "source model", contract.labels)
-            value = self.metric.measure(answers, list_truths(prepared))
+            value = self.metric.measure(answers, [truth for truth in prepared.truths if truth is not None])
         share = min(1.0, max(0.0, value))
         return share if self.metric.better == "higher" else 1 - share
 
@@ -87,7 +88,7 @@ def check_contract(trial: Trial, clock: Callable[[], float] = time.monotonic) ->
     if suspects and _is_hopeless(suspects[0], trial.find_chance(), len(keys)):
         origin = trial.choice.origin or "processing"
         problem = f"the source model answers by chance with this contract, which {suspects[0].sentence}"
-        raise InputError(origin, problem, "Correct it in a file, and give that with --processing FILE; edgekit inspect --processing shows it.")
+        raise InputError(origin, problem, CONTRACT_REMEDY)
     return tuple(f"the contract {suspect.sentence}" for suspect in suspects[:3])
 
 

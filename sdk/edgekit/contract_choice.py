@@ -3,13 +3,14 @@
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from msgspec.structs import replace
 
 from edgekit.artifacts import FileEntry
 from edgekit.build_request import BuildRequest
-from edgekit.contract import Classify, Processing, Step, Tokenize
+from edgekit.contract import Classify, Kind, Processing, Step, Tokenize
 from edgekit.conversion import SourceModel
 from edgekit.datasets.base import Dataset
 from edgekit.errors import DeviceError, InputError
@@ -20,6 +21,13 @@ from edgekit.processing.presets import make_preset, read_processing
 
 #: Where the files of a contract lie in a bundle.
 FOLDER = "processing"
+#: The packages that carry out contracts for each kind of item.
+_LIBRARIES: Mapping[Kind, tuple[str, ...]] = {
+    "image": ("pillow", "opencv-python-headless", "opencv-python"),
+    "audio": ("soundfile", "soxr"),
+    "text": ("tokenizers",),
+    "series": ("numpy",),
+}
 
 
 @dataclass(frozen=True)
@@ -59,7 +67,7 @@ def choose_contract(request: BuildRequest, model: SourceModel, root: Path) -> Ch
         return _open(model, root, make_preset(request.task, model.inputs, model.outputs), f"--task {request.task}")
     if model.processing is not None:
         return _take_brought(model, model.processing, root)
-    return _open(model, root, Processing(), None)
+    return _take_none(model, root, model.processing_gap)
 
 
 def _open(model: SourceModel, root: Path, contract: Processing, origin: str | None) -> Choice:
@@ -70,8 +78,13 @@ def _take_brought(model: SourceModel, contract: Processing, root: Path) -> Choic
     try:
         return _open(model, root, place_files(contract, model.processing_files, root), "the source itself")
     except (InputError, DeviceError) as error:
-        told = f"the contract that the source brings was left out: {error}"
-        return Choice(open_pipeline(Processing(), model.inputs, model.outputs, root), root, None, (told,))
+        return _take_none(model, root, str(error))
+
+
+def _take_none(model: SourceModel, root: Path, gap: str) -> Choice:
+    """No contract; *gap* says why the one that the source brings is left out, where it brings one."""
+    warnings = (f"the contract that the source brings was left out: {gap}",) if gap else ()
+    return Choice(open_pipeline(Processing(), model.inputs, model.outputs, root), root, None, warnings)
 
 
 def place_files(contract: Processing, files: Mapping[str, Path], root: Path) -> Processing:
@@ -93,6 +106,21 @@ def _copy(path: Path, root: Path, name: str) -> FileEntry:
 
 def _rename(step: Step, entries: Mapping[str, FileEntry]) -> Step:
     return replace(step, file=entries[step.file].path) if isinstance(step, Tokenize) and step.file in entries else step
+
+
+def list_libraries(contract: Processing | None) -> dict[str, str]:
+    """The packages that carry out *contract* here, with their versions."""
+    kinds = {feature.kind for feature in contract.inputs} if contract is not None else set()
+    names = [name for kind in sorted(kinds) for name in _LIBRARIES[kind]]
+    return {name: found for name in ("numpy", *names) if (found := _find_version(name)) is not None} if names else {}
+
+
+def _find_version(package: str) -> str | None:
+    """The version of *package*; None where the library came in another one, as OpenCV does in four."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
 
 
 def adopt_labels(choice: Choice, model: SourceModel, dataset: Dataset) -> Choice:

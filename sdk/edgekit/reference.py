@@ -7,10 +7,9 @@ from pathlib import Path
 
 from edgekit.answering import answer_items
 from edgekit.box_parity import BoxReader, prepare_box_reader
-from edgekit.build_data import CALIBRATION_SAMPLES, DataSet, judge_data, list_truths, open_data, prepare_data
+from edgekit.build_data import CALIBRATION_SAMPLES, DataSet, find_truths, judge_data, open_data, prepare_data
 from edgekit.build_request import BuildRequest, Progress
-from edgekit.contract import Anomaly, Classify, Detect, Embed, Processing, Segment, Transcribe
-from edgekit.contract_check import Trial, check_contract
+from edgekit.contract_check import CONTRACT_REMEDY, Trial, check_contract
 from edgekit.contract_choice import Choice, adopt_labels, choose_contract
 from edgekit.conversion import Calibration, SourceLoader, SourceModel
 from edgekit.datasets.sampling import Role
@@ -20,8 +19,8 @@ from edgekit.golden_choice import SOURCE, Origin, find_golden
 from edgekit.golden_raw import RawItem, record_items
 from edgekit.manifest import DataUse
 from edgekit.measuring import IsolatedSession, bound_worker
-from edgekit.metrics.base import Metric
-from edgekit.metrics.registry import find_metric
+from edgekit.metrics.base import Metric, Truths
+from edgekit.metrics.registry import choose_metric, find_metric
 from edgekit.model_kinds import UNKNOWN_KIND, find_kind
 from edgekit.parity import answer_samples, find_range, measure_parity
 from edgekit.plugins import SOURCES, find_plugins, load_plugin
@@ -38,16 +37,14 @@ SOURCE_COPIES = 8
 #: single precision costs the deepest model that was tried.
 WITNESS_DEVIATION = 1e-3
 _BATCH_REMEDY = "Export it with the batch as the first axis of each input, and with what never changes as a constant."
-#: What is measured where nobody says it, by how the contract reads answers.
-_METRICS: Mapping[type, str] = {Classify: "top1", Detect: "map50", Segment: "iou", Embed: "cosine", Anomaly: "auc", Transcribe: "wer"}
 
 
 @dataclass(frozen=True)
 class Reference:
     """A source model, its golden samples, the contract, and where data was given its value of the task's metric.
 
-    *data* are the sets that took part, of which *evaluation* has the labels. *boxes* reads a detector's boxes. *raw* are the golden raw
-    items with what the source answers. *warnings* say what is to be known of all that.
+    *data* are the sets that took part, and *truths* is what is true of each item of *evaluation*. *boxes* reads a detector's
+    boxes. *raw* are the golden raw items with what the source answers. *warnings* say what is to be known of all that.
     """
 
     model: SourceModel
@@ -57,6 +54,7 @@ class Reference:
     calibration: Calibration | None = None
     evaluation: DataSet | None = None
     metric: str | None = None
+    truths: Truths = ()
     source_value: float | None = None
     boxes: BoxReader | None = None
     raw: tuple[RawItem, ...] = ()
@@ -129,9 +127,10 @@ class _Consultation:
     def run(self) -> Reference:
         request, model, choice = self.request, self.model, self.choice
         calibration, evaluation = self.sets.get("calibration"), self.sets.get("evaluation")
-        golden, rows, origin = find_golden(model, self.session, self.sets, request.seed)
         metric = None if evaluation is None else find_metric(request.metric or choose_metric(choice.contract))
-        value = None if metric is None or evaluation is None else self._measure(metric, evaluation)
+        truths, value = ((), None) if metric is None or evaluation is None else self._measure(metric, evaluation)
+        doubts = () if metric is None or evaluation is None else self._check_contract(metric, evaluation)
+        golden, rows, origin = self._find_golden(doubts)
         raw, raw_origin = self._record_raw(origin, rows)
         used = () if origin == "synthetic" else (self.sets[origin].describe_golden(rows),)
         return Reference(
@@ -142,25 +141,38 @@ class _Consultation:
             calibration=None if calibration is None else calibration.to_calibration(request.samples or CALIBRATION_SAMPLES),
             evaluation=evaluation,
             metric=None if metric is None else metric.name,
+            truths=truths,
             source_value=value,
             boxes=prepare_box_reader(choice.contract, model.outputs),
             raw=raw,
             raw_origin=raw_origin,
             data=(*(one.use for one in self.sets.values()), *used),
             digests={role: one.digest for role, one in self.sets.items()},
-            warnings=(*choice.warnings, *self._warn(metric, raw_origin, len(raw))),
+            warnings=(*choice.warnings, *doubts, *self._warn(raw_origin, len(raw))),
         )
 
-    def _measure(self, metric: Metric, evaluation: DataSet) -> float:
+    def _measure(self, metric: Metric, evaluation: DataSet) -> tuple[Truths, float]:
+        """What is true of each item, and the source model's value of *metric*."""
         answers = answer_items(self.session, evaluation.prepared, self.choice.pipeline, SOURCE, evaluation.dataset.classes, self.progress)
-        return metric.measure(answers, list_truths(evaluation.prepared))
+        truths = find_truths(evaluation, metric, answers)
+        return truths, metric.measure(answers, truths)
 
-    def _warn(self, metric: Metric | None, raw_origin: Origin | None, items: int) -> Iterator[str]:
+    def _find_golden(self, doubts: Sequence[str]) -> tuple[GoldenSamples, list[int], Origin]:
+        """Golden samples; where answers are too much alike to be golden, *doubts* of the contract say why they may be."""
+        try:
+            return find_golden(self.model, self.session, self.sets, self.request.seed)
+        except InputError as error:
+            if not doubts:
+                raise
+            raise InputError(self.choice.origin or error.subject, f"{error.problem}, and {doubts[0]}", CONTRACT_REMEDY) from error
+
+    def _check_contract(self, metric: Metric, evaluation: DataSet) -> tuple[str, ...]:
+        self.progress("trying other contracts", 0, 1)
+        return check_contract(Trial(self.choice, self.model, self.session, evaluation, metric))
+
+    def _warn(self, raw_origin: Origin | None, items: int) -> Iterator[str]:
         for data in self.sets.values():
             yield from judge_data(data)
-        if metric is not None:
-            self.progress("trying other contracts", 0, 1)
-            yield from check_contract(Trial(self.choice, self.model, self.session, self.sets["evaluation"], metric))
         if raw_origin not in (None, "synthetic"):
             yield f"{items} golden raw items are of the {raw_origin} data, and travel to every device"
 
@@ -181,11 +193,6 @@ class _Consultation:
             items = choose_items(choice.pipeline.contract, [data.dataset.read(key).raws for key in keys])
         recorded = record_items(choice.pipeline, self.session, items, SOURCE)
         return (recorded, raw_origin) if recorded else ((), None)
-
-
-def choose_metric(contract: Processing | None) -> str:
-    """The metric that is usual for what *contract* reads; without one, how often the class is right."""
-    return "top1" if contract is None or contract.answer is None else _METRICS[type(contract.answer)]
 
 
 def check_batch(subject: Path, inputs: Sequence[TensorSpec]) -> None:

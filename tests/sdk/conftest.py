@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from functools import partial
 from http.server import BaseHTTPRequestHandler, SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -104,6 +105,97 @@ def serve() -> Iterator[Callable[[Path | type[BaseHTTPRequestHandler]], str]]:
         server.shutdown()
         server.server_close()
         thread.join(10)
+
+
+@dataclass(frozen=True)
+class Colours:
+    """A model of colours in a folder of its own: *model* was trained by the contract in *contract*, and *data* has what to try it with.
+
+    Classes differ in what each usual mistake takes away: red and blue in the order of channels, bright and dark in their
+    values, and fine stripes in whether a resize looks at every pixel.
+    """
+
+    root: Path
+
+    @property
+    def model(self) -> Path:
+        return self.root / "colours.onnx"
+
+    @property
+    def data(self) -> dict[str, Path]:
+        return {"calibration": self.root / "train", "evaluation": self.root / "test"}
+
+    @property
+    def contract(self) -> Path:
+        return self.root / "colours.toml"
+
+    def change_contract(self, path: Path, old: str, new: str) -> Path:
+        """The contract with *new* in the place of *old*, written to *path*."""
+        text = self.contract.read_text()
+        assert old in text
+        path.write_text(text.replace(old, new))
+        return path
+
+
+COLOURS = {"bright": (215, 215, 215), "dark": (40, 40, 40), "blue": (40, 60, 200), "red": (200, 60, 40), "stripes": None}
+COLOUR_CONTRACT = """
+task = "classify"
+labels = ["bright", "dark", "blue", "red", "stripes"]
+
+[[inputs]]
+name = "image"
+kind = "image"
+feeds = "x"
+steps = [{ step = "resize", width = 12, height = 9 }, { step = "scale", factor = 0.00392156862745098 }, { step = "layout", axes = "CHW" }]
+
+[answer]
+read = "classes"
+output = "scores"
+"""
+
+
+def _paint(colour: tuple[int, int, int] | None, rng: np.random.Generator) -> np.ndarray:
+    pixels = np.full((27, 36, 3), 40.0) if colour is None else np.tile(np.array(colour, float), (27, 36, 1))
+    if colour is None:
+        pixels[:, ::3] = 215
+    return np.clip(pixels + rng.normal(0, 8, pixels.shape) + rng.normal(0, 6, 3), 0, 255).astype(np.uint8)
+
+
+def _train_colours(pictures: np.ndarray, classes: np.ndarray, path: Path) -> None:
+    """Random features with a linear layer that least squares find: pictures (n, 3, 9, 12), from 0 to 1."""
+    from onnx import TensorProto, helper, numpy_helper, save
+
+    rng = np.random.default_rng(0)
+    first, bias = rng.normal(size=(324, 64)) / 18, rng.normal(size=64) / 2
+    hidden = np.hstack([np.maximum((pictures.reshape(-1, 324) - 0.5) @ first + bias, 0), np.ones((len(pictures), 1))])
+    second = np.linalg.solve(hidden.T @ hidden + 0.01 * np.eye(65), hidden.T @ np.eye(5)[classes])
+    weights = {"half": np.array([0.5]), "w": first, "b": bias, "v": second[:-1], "a": second[-1]}
+    steps = (("Sub", ["x", "half"]), ("Flatten", ["0"]), ("Gemm", ["1", "w", "b"]), ("Relu", ["2"]), ("Gemm", ["3", "v", "a"]))
+    nodes = [helper.make_node(kind, inputs, ["scores" if place == 4 else str(place)]) for place, (kind, inputs) in enumerate(steps)]
+    ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, sizes) for name, sizes in (("x", ["n", 3, 9, 12]), ("scores", ["n", 5]))]
+    graph = helper.make_graph(nodes, "colours", ends[:1], ends[1:], [numpy_helper.from_array(v.astype(np.float32), k) for k, v in weights.items()])
+    save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
+
+
+@pytest.fixture(scope="session")
+def colours(tmp_path_factory: pytest.TempPathFactory) -> Colours:
+    """A small classifier of colours with its contract, and pictures in a folder for each class, 24 each to train by and 20 to test."""
+    from PIL import Image
+
+    made, rng = Colours(tmp_path_factory.mktemp("colours")), np.random.default_rng(0)
+    made.contract.write_text(COLOUR_CONTRACT)
+    taken = []
+    for folder, count in (("train", 24), ("test", 20)):
+        for label, (name, colour) in enumerate(COLOURS.items()):
+            (made.root / folder / name).mkdir(parents=True)
+            for index in range(count):
+                image = Image.fromarray(_paint(colour, rng))
+                image.save(made.root / folder / name / f"{index:02}.png")
+                if folder == "train":
+                    small = np.asarray(image.resize((12, 9), Image.Resampling.BILINEAR)) / 255
+                    taken.append((small.transpose(2, 0, 1), label))
+    _train_colours(np.array([one for one, _ in taken]), np.array([label for _, label in taken]), made.model)
+    return made
 
 
 # The variants of make_manifest: size in bytes, p50 in milliseconds, and the metric's value.
