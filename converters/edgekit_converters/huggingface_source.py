@@ -16,7 +16,7 @@ from edgekit_converters.packages import list_versions
 from edgekit_converters.torch_exporting import export_source, make_request, require_packages
 
 _CONFIG, _WEIGHTS, _INDEX = "config.json", "model.safetensors", "model.safetensors.index.json"
-_NOTES, _ADAPTER = (_CONFIG, "preprocessor_config.json"), "adapter_config.json"
+_NOTES, _ADAPTER = (_CONFIG, "processor_config.json", "preprocessor_config.json"), "adapter_config.json"
 _MAX_CONFIG_BYTES = 16 << 20
 _MAX_HEADER_BYTES = 100 << 20
 #: One ONNX file holds no more.

@@ -1,6 +1,5 @@
 """What models of each kind take and give, by their configuration: no more than transformers' own documents say."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,7 +7,9 @@ from typing import Any
 
 from edgekit.errors import InputError
 from edgekit.tensors import TensorSpec
+from edgekit_converters.huggingface_notes import read_notes
 
+_PROCESSOR, _PREPROCESSOR = "processor_config.json", "preprocessor_config.json"
 _BATCH, _SEQUENCE = "batch", "sequence"
 _PICTURE = 224
 #: A second of sound, at the rate that models of speech take.
@@ -54,15 +55,15 @@ def find_task(architecture: str, subject: str) -> Task:
 
 
 def read_preprocessing(path: Path) -> dict[str, Any]:
-    """What *path*'s ``preprocessor_config.json`` says of pictures and sound; nothing where there is none (InputError where it is damaged)."""
-    file = path / "preprocessor_config.json"
-    if not file.is_file():
-        return {}
-    try:
-        read = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise InputError(file, f"it is not JSON: {error}", "Save the model's processor again.") from error
-    return read if isinstance(read, dict) else {}
+    """What the processor's notes in *path* say of pictures and sound; nothing where there are none (InputError where they are damaged).
+
+    Since transformers 5 they may be nested in ``processor_config.json``, which goes before ``preprocessor_config.json``.
+    """
+    nested = read_notes(path / _PROCESSOR).fields if (path / _PROCESSOR).is_file() else {}
+    for kind in ("image_processor", "feature_extractor"):
+        if isinstance(nested.get(kind), dict):
+            return dict(nested[kind])
+    return dict(read_notes(path / _PREPROCESSOR).fields) if (path / _PREPROCESSOR).is_file() else {}
 
 
 def describe_inputs(config: Mapping[str, Any], main: str, preprocessing: Mapping[str, Any], subject: str) -> tuple[TensorSpec, ...]:

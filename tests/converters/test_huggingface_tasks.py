@@ -84,6 +84,15 @@ def test_damaged_preprocessing_is_refused(tmp_path: Path) -> None:
         read_preprocessing(tmp_path)
 
 
+def test_preprocessing_may_be_nested(tmp_path: Path) -> None:
+    """What processor_config.json nests goes before what lies beside it, and one without a preprocessor says nothing."""
+    (tmp_path / "preprocessor_config.json").write_text('{"size": 8}')
+    (tmp_path / "processor_config.json").write_text('{"processor_class": "X"}')
+    assert read_preprocessing(tmp_path) == {"size": 8}
+    (tmp_path / "processor_config.json").write_text('{"image_processor": {"size": 16}}')
+    assert read_preprocessing(tmp_path) == {"size": 16}
+
+
 def test_vocabulary_is_the_configured_one() -> None:
     """Tokens are drawn from as many as the model knows, and where it does not say, from the two that every one has."""
     assert find_vocabulary({"vocab_size": 100}) == 100
