@@ -81,8 +81,8 @@ def read_sound(raw: Raw, subject: str) -> Sound:
         InputError: it is no sound that can be read, is damaged or too long, or has samples that are not finite; it names *subject*.
         DeviceError: the library for sounds is not installed.
     """
-    if isinstance(raw, bytes):
-        return decode_sound(raw, subject)
+    if isinstance(raw, bytes | bytearray | memoryview):
+        return decode_sound(bytes(raw), subject)
     if isinstance(raw, np.ndarray):
         return Sound(_check_samples(_as_floats(raw, subject), subject), None)
     raise InputError(subject, "it is a text, and a sound is expected", _FILE_REMEDY)

@@ -50,7 +50,7 @@ def read_table(raw: Raw, columns: Sequence[str], subject: str) -> Array:
     """
     if isinstance(raw, np.ndarray):
         return _check_array(raw, columns, subject)
-    data = raw.encode() if isinstance(raw, str) else raw
+    data = raw.encode(errors="surrogatepass") if isinstance(raw, str) else bytes(raw)
     if len(data) > MAX_BYTES:
         raise InputError(subject, f"it has {len(data) >> 20} MiB, and at most {MAX_BYTES >> 20} MiB are read", "Cut it into pieces.")
     return _as_floats(_parse(data, columns, subject), subject)

@@ -84,7 +84,7 @@ def read_text(raw: Raw, subject: str) -> str:
     """The text that a caller gave, as such or as bytes of UTF-8; InputError where it is none, or too long."""
     if isinstance(raw, np.ndarray):
         raise InputError(subject, "it is an array, and a text is expected", "Give a text, or its bytes in UTF-8.")
-    data = raw if isinstance(raw, bytes) else raw.encode(errors="surrogatepass")
+    data = raw.encode(errors="surrogatepass") if isinstance(raw, str) else bytes(raw)
     if len(data) > MAX_TEXT_BYTES:
         raise InputError(subject, f"it has {len(data)} bytes, and at most {MAX_TEXT_BYTES} are taken", "Cut it into pieces.")
     try:

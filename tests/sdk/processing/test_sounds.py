@@ -167,6 +167,13 @@ def test_resampling_takes_away_what_the_new_rate_cannot_hold():
     assert np.abs(resample(high, 44_100, 16_000, "sound")).max() < 1e-3
 
 
+def test_bytes_come_in_any_buffer():
+    """What a server received into a buffer of its own is read as bytes are."""
+    data = encode(make_samples())
+    for buffer in (bytearray(data), memoryview(data)):
+        assert (read_sound(buffer, "sound").samples == read_sound(data, "sound").samples).all()
+
+
 def test_a_wrong_rate_is_refused_without_resample():
     """A file at another rate than the contract's is refused with both rates where nobody asks to resample."""
     read = prepare_sound(make_feature(Filterbank(rate=16_000, bands=40, low=20.0, high=4000.0)))

@@ -25,8 +25,8 @@ def test_all_columns_are_taken_where_none_is_named():
 
 @pytest.mark.parametrize(
     "data",
-    ["\ufeffx,y\r\n1,2\r\n".encode(), b'"x", "y"\n"1",2\n', b"x,y\n\n1,2\n\n", "x,y\n1,2"],
-    ids=["as Excel writes it", "quoted", "empty lines", "text"],
+    ["\ufeffx,y\r\n1,2\r\n".encode(), b'"x", "y"\n"1",2\n', b"x,y\n\n1,2\n\n", "x,y\n1,2", memoryview(b"x,y\n1,2")],
+    ids=["as Excel writes it", "quoted", "empty lines", "text", "buffer"],
 )
 def test_csv_of_several_hands_is_the_same(data):
     """A byte order mark, the line ends of Windows, quotes, spaces around names and empty lines change nothing."""
@@ -47,6 +47,7 @@ def test_csv_of_several_hands_is_the_same(data):
         (b"x,y\n1\n", "row 1, column 'y' is ''"),
         (b"x,y\n1,1e39\n", r"row 1, column 2 is 1e\+39, which is no finite float32"),
         (b"x,y\n1,\xff\n", "no CSV that can be read"),
+        ("x,y\n1,\ud800\n", "no CSV that can be read"),
         (b'x,y\n1,"' + b"2" * 200_000 + b'"\n', "no CSV that can be read: field larger"),
         (np.zeros((2, 3)), r"it is float64\[2, 3\], and figures \[rows, 2\] are expected"),
         (np.zeros(3), "figures"),

@@ -77,7 +77,7 @@ def test_tokens_are_cast_where_the_model_takes_others(root):
 
 def test_texts_are_strings_or_utf_8(root):
     """Bytes of UTF-8 are the text that they write; other bytes, arrays, half letters and long texts are refused."""
-    assert read_text("Größe".encode(), "text") == "Größe"
+    assert read_text("Größe".encode(), "text") == read_text(bytearray("Größe".encode()), "text") == "Größe"
     for raw in (b"\xff\xfe", np.zeros(3), "\ud800", "a" * (MAX_TEXT_BYTES + 1)):
         with pytest.raises(InputError, match=r"text: it (is no text in UTF-8|is an array|has 1048577 bytes)"):
             read_text(raw, "text")
