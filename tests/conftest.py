@@ -62,6 +62,10 @@ class Kit:
     contract: Processing
     items: tuple[Any, ...]
 
+    def name_items(self) -> list[dict[str, Any]]:
+        """The items by the names of the contract's inputs."""
+        return [item if isinstance(item, dict) else {self.contract.inputs[0].name: item} for item in self.items]
+
 
 def _spec(name: str, dtype: str, *shape: int | str) -> TensorSpec:
     return TensorSpec(name=name, dtype=dtype, shape=shape)
@@ -215,8 +219,25 @@ def _make_tables() -> Kit:
     return Kit(_graph(inputs, outputs, nodes, constants), inputs, outputs, contract, tuple(map(_table, range(6))))
 
 
+def _make_pairs() -> Kit:
+    """Whether one picture is redder than another."""
+    (x,), (photo,) = _photo("n")
+    inputs, outputs = (x, replace(x, name="z")), (_spec("logits", "float32", "n", 2),)
+    features = (photo, replace(photo, name="other", feeds="z"))
+    nodes = [
+        ("Sub", ["x", "z"], "difference"),
+        ("ReduceMean", ["difference"], "mean", {"axes": [2, 3], "keepdims": 0}),
+        ("MatMul", ["mean", "w"], "logits"),
+    ]
+    constants = {"w": np.array([[-1, 1], [0, 0], [0, 0]], np.float32)}
+    contract = Processing(task="classify", inputs=features, answer=Classify(output="logits"), labels=("no", "yes"))
+    pairs = tuple({"photo": one, "other": _PICTURES[(place + 1) % 6]} for place, one in enumerate(_PICTURES))
+    return Kit(_graph(inputs, outputs, nodes, constants), inputs, outputs, contract, pairs)
+
+
 _KITS = {
     "image": _make_colours,
+    "pair": _make_pairs,
     "boxes": _make_boxes,
     "mask": _make_mask,
     "audio": _make_sounds,
@@ -239,7 +260,7 @@ def _confuse(contract: Processing) -> Processing:
 
 @pytest.fixture
 def kits() -> Callable[[str], Kit]:
-    """Models with contracts by what they take or find: image, boxes, mask, audio, text, series."""
+    """Models with contracts by what they take or find: image, pair (of pictures), boxes, mask, audio, text, series."""
     return lambda kind: _KITS[kind]()
 
 
@@ -262,7 +283,7 @@ def make_contract_bundle(tmp_path: Path) -> Callable[..., Path]:
         variant = Variant(id="onnx-fp32", format="onnx", precision="fp32", files=(entry,), parity=parity, tolerance=tolerance, **bound)
         pipeline = open_pipeline(contract, kit.inputs, kit.outputs, root)
         with open_session(root / entry.path, variant, kit.inputs, kit.outputs, OnnxRuntime()) as session:
-            items = record_items(pipeline, session, [{contract.inputs[0].name: item} for item in kit.items], kind)
+            items = record_items(pipeline, session, kit.name_items(), kind)
             fed = [{name: array[:1] for name, array in item.fed.items()} for item in items]
             answers = [session.infer(one) for one in fed]
         golden = GoldenSamples(*({name: np.concatenate([one[name] for one in many]) for name in many[0]} for many in (fed, answers)))
