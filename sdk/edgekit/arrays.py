@@ -32,6 +32,9 @@ def read_arrays(path: Path, max_bytes: int = MAX_BYTES) -> Arrays:
         InputError: there is no such file, it is not an ``.npz`` of plain arrays, or it is larger than *max_bytes*.
     """
     try:
+        if path.is_fifo() or path.is_char_device():
+            # To open a pipe is to wait for its other end, and some devices never end.
+            raise InputError(path, "it is a pipe or a device, and an .npz is read from its end", _REMEDY)
         with path.open("rb") as file:
             return _read(file, str(path), max_bytes)
     except OSError as error:

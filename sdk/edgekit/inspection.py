@@ -68,9 +68,8 @@ def describe_model(path: Path) -> ModelDescription:
 def find_format(path: Path) -> str:
     """The format of the model at *path*, by its first bytes; ONNX, which has no magic number, also by its name."""
     try:
-        with path.open("rb") as file:
-            head = file.read(256)
         kind = find_kind(path)
+        head = _read_head(path)
     except OSError as error:
         raise InputError(path, f"it cannot be read: {error.strerror}", "Give a model file or the directory of a bundle.") from error
     if head[4:8] == b"TFL3":
@@ -82,6 +81,14 @@ def find_format(path: Path) -> str:
         return "onnx"
     found = f"it is {kind.name}" if kind else "it is not a model of a format that edgekit knows"
     raise InputError(path, found, _READABLE)
+
+
+def _read_head(path: Path) -> bytes:
+    """The first bytes of the file at *path*; none of what is no file, since a pipe would wait for its other end."""
+    if path.exists() and not path.is_file():
+        return b""
+    with path.open("rb") as file:
+        return file.read(256)
 
 
 def _find_runtime(format: str) -> tuple[Runtime | None, str]:

@@ -1,6 +1,7 @@
 """Arrays in .npz files, good and hostile."""
 
 import io
+import os
 import pickle
 import tracemalloc
 import zipfile
@@ -149,3 +150,12 @@ def test_numbers_are_plain_already() -> None:
     array = np.zeros((2, 0), np.float16)
     assert to_plain(array) is array
     assert dtype_of(array) == "float16"
+
+
+def test_a_pipe_is_refused_at_once(tmp_path: Path) -> None:
+    """Nobody waits for the other end of a pipe, and a device that never ends is not read."""
+    os.mkfifo(tmp_path / "pipe.npz")
+    (tmp_path / "zero.npz").symlink_to("/dev/zero")
+    for name in ("pipe.npz", "zero.npz"):
+        with pytest.raises(InputError, match=rf"{name}: it is a pipe or a device"):
+            read_arrays(tmp_path / name)

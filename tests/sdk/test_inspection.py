@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import numpy as np
@@ -109,3 +110,10 @@ def test_without_a_runtime_the_rest_is_still_told(monkeypatch):
     assert description.inputs is None
     assert description.files[0].digest == digest_file(DIGITS)
     assert "pip install 'edgekit[onnx]'" in description.unknown[0]
+
+
+def test_a_pipe_is_refused_at_once(tmp_path):
+    """Nobody waits for the other end of a pipe."""
+    os.mkfifo(tmp_path / "model.onnx")
+    with pytest.raises(InputError, match=r"model\.onnx: it is a pipe"):
+        describe_model(tmp_path / "model.onnx")
