@@ -27,6 +27,8 @@ from edgekit.target_profiles import find_profile
 
 #: The target that makes ONNX for TensorRT: no CPU is served well by it.
 NVIDIA = "nvidia"
+_PREFLIGHT = "Operator by operator, edgekit preflight tells what each runtime does with the model."
+_FLOAT = "Give the float model that it was made from."
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,7 @@ class Findings:
     candidates: list[Candidate] = field(default_factory=list)
     skipped: list[Skipped] = field(default_factory=list)
     attempts: dict[str, Attempt] = field(default_factory=dict)
+    begun: set[str] = field(default_factory=set)
     missed_bound: list[tuple[str, Metric]] = field(default_factory=list)
     tools: dict[str, str] = field(default_factory=dict)
 
@@ -85,14 +88,16 @@ class Findings:
                 if not any(one.attempt.is_of(name) for one in self.candidates):
                     self._refuse(f"{option} {name}", name, request.max_drop)
         if not self.candidates:
-            raise ConversionError("this model", "no variant of it can be made here: " + "; ".join(f"{one.id}: {one.reason}" for one in self.skipped))
+            raise ConversionError("this model", f"no variant of it can be made here: {tell_reasons(self.skipped)}")
 
     def _refuse(self, asked: str, name: str, max_drop: float) -> None:
         missed = [one for one in self.missed_bound if self.attempts[one[0]].is_of(name)]
         if missed:
             raise refuse_all(missed, max_drop, asked)
-        told = "; ".join(f"{one.id}: {one.reason}" for one in self.skipped if self.attempts[one.id].is_of(name)) or "no target makes it"
-        remedy = "Operator by operator, edgekit preflight tells what each runtime does with the model."
+        skipped = [one for one in self.skipped if self.attempts[one.id].is_of(name)]
+        told = tell_reasons(skipped) or "no target makes it"
+        # What was not even begun does not hang on the model's operators.
+        remedy = _PREFLIGHT if any(one.id in self.begun for one in skipped) else ""
         raise ConversionError(asked, f"it was asked for and cannot be made here: {told}", remedy)
 
 
@@ -122,6 +127,7 @@ class Workbench:
         for step, attempt in enumerate(plan):
             progress(f"making {attempt.id}", step, len(plan))
             directory = self._staging / "variants" / attempt.id
+            findings.begun.add(attempt.id)
             try:
                 candidate = self._make(attempt, directory, findings)
             except (ConversionError, ParityError, DeviceError) as error:
@@ -142,7 +148,7 @@ class Workbench:
                 findings.tools |= converter.list_tools()
             for precision in self._list_precisions(name, converter):
                 attempt = Attempt(name, converter, precision.name)
-                reason = obstacle or self._find_reason(converter, precision)
+                reason = obstacle or self._find_reason(name, converter, precision)
                 if reason is None:
                     yield attempt
                 else:
@@ -168,18 +174,29 @@ class Workbench:
         worth = model.suggested or converter.suggest_precisions(model)
         return order_precisions(choose_paying(profile.precisions.get(target, worth), worth) if profile else worth)
 
-    def _find_reason(self, converter: TargetConverter, precision: Precision) -> str | None:
+    def _find_reason(self, target: str, converter: TargetConverter, precision: Precision) -> str | None:
         model = self._reference.model
         if precision.name not in converter.precisions:
             return (
                 converter.refusals.get(precision.name) or f"{converter.format} is made in {', '.join(converter.precisions)}, not in {precision.name}."
             )
         if model.precision != "fp32":
-            told = f"the source model came in {model.precision} and is kept as it is: converting its numbers again would only lose accuracy"
-            return None if precision.name in self._find_kept(converter) else f"{told}. Give the float model that it was made from."
+            return self._find_reason_to_leave(target, converter, precision)
         if precision.needs_calibration and self._reference.calibration is None:
             return "static int8 needs representative inputs. Give --calibration FILE.npz."
         return None
+
+    def _find_reason_to_leave(self, target: str, converter: TargetConverter, precision: Precision) -> str | None:
+        """Why a source that came in other numbers than fp32 is not kept in *precision*; floats are right on every class of devices."""
+        model, profile = self._reference.model, self._profile
+        if precision.name not in self._find_kept(converter):
+            return f"the source model came in {model.precision} and is kept as it is: converting its numbers again would only lose accuracy. {_FLOAT}"
+        if self._request.precisions or profile is None or precision.scheme is None:
+            return None
+        paying = profile.precisions.get(target, (precision.name,))
+        if precision.name in paying:
+            return None
+        return f"{profile.name} takes {target} in {', '.join(paying)}, and the source model came in {precision.name}. {_FLOAT}"
 
     def _find_kept(self, converter: TargetConverter) -> list[str]:
         """The one precision of *converter* that keeps a source in the numbers that it came in; none where it has none."""
@@ -242,6 +259,14 @@ class Workbench:
         answers = answer_samples(session, reference.evaluation.inputs, variant_id)
         value = find_metric(reference.metric)(answers, reference.evaluation.labels)
         return Metric(name=reference.metric, value=value, n=len(reference.evaluation.labels), source_value=reference.source_value)
+
+
+def tell_reasons(skipped: Sequence[Skipped]) -> str:
+    """Why each variant was left out, as one clause; those with the same reason are named together."""
+    named: dict[str, list[str]] = {}
+    for one in skipped:
+        named.setdefault(one.reason.rstrip("."), []).append(one.id)
+    return "; ".join(f"{', '.join(ids)}: {reason}" for reason, ids in named.items())
 
 
 def choose_paying(paying: Sequence[str], worth: Sequence[str]) -> Sequence[str]:
