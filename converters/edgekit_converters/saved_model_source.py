@@ -29,6 +29,7 @@ class SavedModelSource:
             ConversionError: it can be exported to no form.
             DeviceError, TransferError: the environment of TensorFlow is not here and cannot be made.
         """
+        options.check_untraced(path)
         directory = path.parent if path.is_file() else path
         check_saved_model(directory)
         files = list_files(directory)
