@@ -44,14 +44,14 @@ class GoldenSamples:
             raise InputError(subject, "it does not hold inputs and outputs with the same number of samples", "Make the bundle again.")
         return cls(inputs, outputs)
 
-    def check(self) -> None:
-        """Refuse samples that are too few, or whose answers are too much alike, to tell a good model from a bad one."""
+    def check(self, subject: Path) -> None:
+        """Refuse samples of the model *subject* that are too few, or whose answers are too much alike, to tell a good model from a bad one."""
         if self.n < MIN_SAMPLES:
-            raise InputError("golden samples", f"there are {self.n}, and at least {MIN_SAMPLES} are needed", "Give more samples.")
+            raise InputError(subject, f"there are {self.n} golden samples, and at least {MIN_SAMPLES} are needed", "Give more samples.")
         if not self.is_telling:
             answers = count_answers(self.outputs)
             raise InputError(
-                "golden samples",
+                subject,
                 f"the source model gives {answers} different answers to {self.n} samples, and {MIN_ANSWERS} are needed to tell it from a broken one",
                 "Give --calibration with real samples of several classes.",
             )

@@ -89,6 +89,7 @@ def consult_source(request: BuildRequest, workspace: Path) -> Reference:
     with _naming_source(request.source, model), open_source(model) as session:
         check_witness(model, session)
         golden, origin = _find_golden(model, session, calibration, evaluation, request.seed)
+        golden.check(request.source)
         if evaluation is None:
             return Reference(model, golden, origin, calibration)
         metric = request.metric or "top1"
@@ -149,7 +150,6 @@ def _find_golden(
     """Golden samples of the data that were given, else of those that come with the model, else of made-up ones."""
     pool, origin = _find_pool(model, calibration, evaluation)
     golden = _make_golden(model, session, seed) if pool is None else record_golden(session, pool, seed)
-    golden.check()
     return golden, origin
 
 
