@@ -2,6 +2,7 @@
 
 import contextlib
 import math
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,7 @@ import numpy as np
 
 from edgekit.arrays import Array, Arrays, to_plain
 from edgekit.build_request import BuildRequest
-from edgekit.conversion import Calibration, SourceLoader, SourceModel
+from edgekit.conversion import Calibration, SourceLoader, SourceModel, SourceOptions
 from edgekit.errors import ConversionError, DeviceError, InputError
 from edgekit.golden import GoldenSamples, choose_samples, synthesize_inputs
 from edgekit.measuring import IsolatedSession, bound_worker
@@ -76,13 +77,29 @@ def find_source(path: Path) -> SourceLoader:
     raise InputError(path, f"it is {kind.name}, which cannot be read here", f"{kind.remedy} Sources that are read: {', '.join(loaders) or 'none'}.")
 
 
+def load_source(path: Path, workspace: Path, options: SourceOptions) -> SourceModel:
+    """The model at *path*, read by the loader that accepts it.
+
+    Raises:
+        InputError: nobody reads it, this user may not, or it is damaged; the message names the file.
+    """
+    try:
+        return find_source(path).load(path, workspace, options)
+    except PermissionError as error:
+        named = Path(os.fsdecode(error.filename or ""))
+        # It may be any file of a directory, or one beside the model.
+        if not named.absolute().is_relative_to(path.absolute().parent):
+            raise
+        raise InputError(named, f"it cannot be read: {error.strerror}", "Let this user read it, or give a copy.") from error
+
+
 def consult_source(request: BuildRequest, workspace: Path) -> Reference:
     """Read the source model and the data, and run the one over the other once.
 
     Raises:
         InputError: the model or the data cannot be used, or the model's answers are too much alike to tell it from another.
     """
-    model = find_source(request.source).load(request.source, workspace, request.options)
+    model = load_source(request.source, workspace, request.options)
     check_batch(request.source, model.inputs)
     calibration = None if request.calibration is None else Calibration(read_samples(request.calibration, model.inputs))
     evaluation = None if request.evaluation is None else read_evaluation(request.evaluation, model.inputs)

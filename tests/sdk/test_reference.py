@@ -11,7 +11,7 @@ from onnx import TensorProto, helper, numpy_helper
 from edgekit.build_request import BuildRequest
 from edgekit.conversion import SourceModel, SourceOptions
 from edgekit.errors import InputError
-from edgekit.reference import check_batch, consult_source, count_synthetic, find_source
+from edgekit.reference import check_batch, consult_source, count_synthetic, find_source, load_source
 from edgekit.tensors import TensorSpec
 
 
@@ -110,3 +110,27 @@ def test_source_that_does_not_run_is_named_as_it_was_given(tmp_path: Path) -> No
     with pytest.raises(InputError, match="the source model does not run") as refused:
         consult_source(BuildRequest(model, tmp_path / "bundle"), workspace)
     assert refused.value.subject == str(model)
+
+
+@pytest.mark.parametrize(
+    ("forbidden", "kind", "told"), [("weights.bin", InputError, "weights.bin: it cannot be read"), ("/tmp", PermissionError, "/tmp")]
+)
+def test_a_file_that_may_not_be_read_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, forbidden: str, kind: type[Exception], told: str
+) -> None:
+    """A file of the model, or beside it, that this user may not read is the caller's to change; any other place is not."""
+    package = tmp_path / "package"
+    metadata = package / "locked-1.0.dist-info"
+    metadata.mkdir(parents=True)
+    (metadata / "entry_points.txt").write_text("[edgekit.sources]\na-locked = locked_source:Locked\n")
+    (package / "locked_source.py").write_text(
+        "import errno\n"
+        "class Locked:\n"
+        "    def accepts(self, path):\n"
+        "        return path.suffix == '.locked'\n"
+        "    def load(self, path, workspace, options):\n"
+        f"        raise PermissionError(errno.EACCES, 'Permission denied', str(path.parent / {forbidden!r}))\n"
+    )
+    monkeypatch.syspath_prepend(str(package))
+    with pytest.raises(kind, match=told):
+        load_source(tmp_path / "model.locked", tmp_path, SourceOptions())
