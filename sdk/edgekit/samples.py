@@ -55,7 +55,8 @@ def _select(path: Path, arrays: Arrays, specs: Sequence[TensorSpec]) -> Arrays:
 def _check_array(path: Path, arrays: Arrays, spec: TensorSpec) -> Array:
     expected = f"{spec.dtype}[n, {', '.join(map(str, spec.shape[1:]))}]"
     if spec.name not in arrays:
-        raise InputError(path, f"it has no array {spec.name!r}; it has {sorted(arrays)}", f"Name the array as the model's input: {expected}.")
+        remedy = f"Name the array as the model's input: {_show_naming(spec, expected)}."
+        raise InputError(path, f"it has no array {spec.name!r}; it has {sorted(arrays)}", remedy)
     array = to_plain(arrays[spec.name])
     field = f"field {spec.name!r} is {array.dtype}{list(array.shape)}, and {expected} is expected"
     if dtype_of(array) != spec.dtype:
@@ -67,6 +68,11 @@ def _check_array(path: Path, arrays: Arrays, spec: TensorSpec) -> Array:
     if array.dtype.kind == "f" and not np.isfinite(array).all():
         raise InputError(path, f"field {spec.name!r} holds NaN or infinite values", "Remove those samples.")
     return array
+
+
+def _show_naming(spec: TensorSpec, expected: str) -> str:
+    """What is *expected*, and how numpy takes a name that is no keyword of Python's, as TFLite's ``serving_default_x:0``."""
+    return expected if spec.name.isidentifier() else f"{expected}, by numpy.savez(path, **{{{spec.name!r}: array}})"
 
 
 def _write_conversion(array: Array, spec: TensorSpec) -> str:

@@ -1,5 +1,6 @@
 """The data that users bring, and what is said of data that does not fit."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -46,6 +47,14 @@ def test_unfit_inputs_are_refused(arrays: dict[str, object], told: str, tmp_path
     """A missing, misshapen, wrongly typed, empty or non-finite input is refused with file, field and what was expected."""
     with pytest.raises(InputError, match=rf"data\.npz.*{told}"):
         read_samples(save(tmp_path, **arrays), SPECS)
+
+
+def test_names_that_are_no_keywords_are_shown_how_to_give(tmp_path: Path) -> None:
+    """A missing array whose name numpy takes as no keyword is told with the call that writes it; what it writes is read."""
+    spec = TensorSpec(name="serving_default_x:0", dtype="float32", shape=("n", 1, 4, 4))
+    with pytest.raises(InputError, match=re.escape("by numpy.savez(path, **{'serving_default_x:0': array}).")):
+        read_samples(save(tmp_path, image=GOOD), (spec,))
+    assert len(read_samples(save(tmp_path, **{"serving_default_x:0": GOOD}), (spec,))[spec.name]) == 6
 
 
 def test_reals_for_integers_are_told_their_scale(tmp_path: Path) -> None:
