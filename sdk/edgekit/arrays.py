@@ -20,6 +20,8 @@ Arrays = dict[str, Array]
 MAX_BYTES = 4 << 30
 #: numpy itself takes no header of more than 10,000 letters (numpy.lib.format).
 _LONGEST_HEADER = 1 << 16
+#: numpy's messages repeat a header that it cannot parse.
+_LONGEST_REASON = 200
 _REMEDY = "Write it with numpy.savez(path, name=array, …)."
 
 
@@ -86,7 +88,7 @@ def _read(file: IO[bytes], subject: str, max_bytes: int) -> Arrays:
     except Exception as error:
         # A damaged archive raises BadZipFile, zlib.error, EOFError, ValueError, SyntaxError (numpy parses its
         # header as a literal) and more: they have no common root, and all mean the same here.
-        raise InputError(subject, f"it is not an .npz file of plain arrays ({error})", _REMEDY) from error
+        raise InputError(subject, f"it is not an .npz file of plain arrays ({str(error)[:_LONGEST_REASON]})", _REMEDY) from error
 
 
 def _read_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Array:
