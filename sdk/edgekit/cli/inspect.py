@@ -122,9 +122,9 @@ def _lineage(manifest: "Manifest") -> list[tuple[str, str]]:
 
 def _inspect_model(path: Path, *, as_json: bool) -> None:
     from edgekit.cli.console import print_json, say
-    from edgekit.inspection import describe_model
+    from edgekit.inspection import inspect_model
 
-    description = describe_model(path)
+    description = inspect_model(path)
     for reason in description.unknown:
         say(f"unknown: {reason}")
     if as_json:
