@@ -215,7 +215,7 @@ ROWS: tuple[Row, ...] = (
         _build("YolosForObjectDetection", "YolosConfig", hidden_size=192, num_attention_heads=3, intermediate_size=768, image_size=[256, 256]),
         _floats((3, 256, 256)),
     ),
-    Row("BERT-base", _build("BertForSequenceClassification", "BertConfig"), _texts(64, 30522, "input_ids", "attention_mask"), shapes=_TEXT),
+    Row("BERT-base", _build("BertModel", "BertConfig"), _texts(64, 30522, "input_ids", "attention_mask"), shapes=_TEXT),
     Row(
         "Llama (24 M)",
         _build(

@@ -242,7 +242,7 @@ class Workbench:
     def _judge(self, artifact: Artifact, attempt: Attempt, session: IsolatedSession) -> Variant:
         """The variant with its parity and metric; ConversionError where the conversion went wrong."""
         golden, variant_id, precision = self._reference.golden, attempt.id, find_precision(attempt.precision)
-        parity = measure_parity(golden.outputs, answer_samples(session, golden.inputs, variant_id), variant_id)
+        parity = measure_parity(golden.outputs, answer_samples(session, golden.inputs, variant_id), variant_id, golden.class_rows)
         fault = find_parity_fault(precision.number, parity, self._reference.ranges)
         if fault is not None:
             raise ConversionError(variant_id, fault)

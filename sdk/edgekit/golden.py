@@ -61,6 +61,11 @@ class GoldenSamples:
         """Whether there are as many different answers as are needed to tell the model from one that always gives the same."""
         return count_answers(self.outputs) >= min(MIN_ANSWERS, possible_answers(self.outputs))
 
+    @property
+    def class_rows(self) -> tuple[str, ...]:
+        """The outputs that are rows of classes."""
+        return tuple(filter(self.has_classes, self.outputs))
+
     def has_classes(self, name: str) -> bool:
         """Whether the output *name* is a row of classes. One of an input's own shape is that input rebuilt, as autoencoders do."""
         output = self.outputs[name]

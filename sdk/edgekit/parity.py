@@ -1,6 +1,6 @@
 """Whether a variant still gives the source model's answers: one check for the workstation and for every device."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from itertools import combinations
 from typing import Protocol
 
@@ -50,15 +50,17 @@ def _answer(session: Answering, inputs: Mapping[str, Array], samples: range, at_
     return {name: array[: len(samples)] for name, array in answers.items()}
 
 
-def measure_parity(expected: Mapping[str, Array], actual: Mapping[str, Array], subject: str) -> Parity:
+def measure_parity(expected: Mapping[str, Array], actual: Mapping[str, Array], subject: str, rows: Collection[str] | None = None) -> Parity:
     """How far *actual* is from *expected*, output by output, with the samples along the first axis.
+
+    *rows* names the outputs that are rows of classes; without it all are that look so.
 
     Raises:
         ParityError: an output is missing, has another shape, or is not finite where the expected one is.
     """
     outputs = {name: _deviation(name, array, actual, subject) for name, array in expected.items()}
-    rows = [name for name, array in expected.items() if is_class_row(array)]
-    agreements = [np.mean(expected[name].argmax(1) == actual[name].argmax(1)) for name in rows]
+    classes = [name for name, array in expected.items() if is_class_row(array)] if rows is None else rows
+    agreements = [np.mean(expected[name].argmax(1) == actual[name].argmax(1)) for name in classes]
     return Parity(
         n=len(next(iter(expected.values()))),
         max_abs=max(one.max_abs for one in outputs.values()),
@@ -142,7 +144,7 @@ def _compare(name: str, measured: Deviation, allowed: Deviation) -> list[str]:
 
 def check_parity(golden: GoldenSamples, answers: Arrays, tolerance: Tolerance, subject: str) -> Parity:
     """The parity of *answers* with the golden samples' outputs, or ParityError where *tolerance* is exceeded."""
-    parity = measure_parity(golden.outputs, answers, subject)
+    parity = measure_parity(golden.outputs, answers, subject, golden.class_rows)
     violations = find_violations(parity, tolerance)
     if violations:
         raise ParityError(subject, violations)
