@@ -100,10 +100,11 @@ def _pictures(name: str, shape: tuple[int, ...], scale: float) -> Callable[[], t
     return read
 
 
-def _build(class_name: str, config_name: str, *, settled: bool = False, **changes: Any) -> Callable[[Path], Path]:
+def _build(class_name: str, config_name: str, *, settled: bool = False, balanced: bool = False, **changes: Any) -> Callable[[Path], Path]:
     """A Hugging Face directory of *class_name* with the configuration's own sizes, *changes* apart, and seeded weights.
 
-    *settled* gives its batch norms statistics of made-up pictures.
+    *settled* gives its batch norms statistics of made-up pictures, and *balanced* its last layer a bias with which no class is
+    likelier than another over them.
     """
 
     def make(directory: Path) -> Path:
@@ -114,7 +115,9 @@ def _build(class_name: str, config_name: str, *, settled: bool = False, **change
         config = getattr(transformers, config_name)(**changes)
         model = getattr(transformers, class_name)(config)
         if settled:
-            _settle_batch_norms(model, config.image_size)
+            _settle_batch_norms(model, getattr(config, "image_size", 224))
+        if balanced:
+            _balance_classes(model.eval())
         model.eval().save_pretrained(directory, safe_serialization=True)
         return directory
 
@@ -134,6 +137,20 @@ def _settle_batch_norms(model: Any, size: int) -> None:
     with torch.no_grad():
         for _ in range(2):
             model.train()(pixel_values=torch.randn(8, 3, size, size))
+
+
+def _balance_classes(model: Any) -> None:
+    """Take the mean answer to made-up pictures away: a deep network that was never trained gives all of them the same class."""
+    import torch
+
+    from edgekit.golden import synthesize_inputs
+    from edgekit.tensors import TensorSpec
+
+    last = [module for module in model.modules() if isinstance(module, torch.nn.Linear)][-1]
+    spec = TensorSpec(name="pictures", dtype="float32", shape=("n", 3, 224, 224))
+    pictures = synthesize_inputs((spec,), 32, np.random.default_rng(SEED + 1))["pictures"]
+    with torch.no_grad():
+        last.bias -= model(pixel_values=torch.from_numpy(pictures)).logits.mean(0)
 
 
 def _texts(length: int, vocabulary: int, *names: str) -> Callable[[], tuple[dict[str, Any], None]]:
@@ -192,13 +209,13 @@ ROWS: tuple[Row, ...] = (
         _floats((3, 224, 224)),
     ),
     Row("MobileViT-S", _build("MobileViTForImageClassification", "MobileViTConfig"), _floats((3, 256, 256))),
-    Row("ResNet-50", _build("ResNetForImageClassification", "ResNetConfig"), _floats((3, 224, 224))),
+    Row("ResNet-50", _build("ResNetForImageClassification", "ResNetConfig", settled=True, balanced=True), _floats((3, 224, 224))),
     Row(
         "YOLOS-tiny",
         _build("YolosForObjectDetection", "YolosConfig", hidden_size=192, num_attention_heads=3, intermediate_size=768, image_size=[256, 256]),
         _floats((3, 256, 256)),
     ),
-    Row("BERT-base", _build("BertForSequenceClassification", "BertConfig"), _texts(64, 30522, "input_ids", "attention_mask"), shapes=_TEXT),
+    Row("BERT-base", _build("BertModel", "BertConfig"), _texts(64, 30522, "input_ids", "attention_mask"), shapes=_TEXT),
     Row(
         "Llama (24 M)",
         _build(

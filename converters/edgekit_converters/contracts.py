@@ -48,7 +48,7 @@ def check_source(loader: SourceLoader, path: Path, workspace: Path, options: Sou
     with tempfile.TemporaryDirectory() as other:
         again = loader.load(path, Path(other), given)
         _demand(source.artifact == again.artifact, "the same file, read twice, gives two artifacts")
-        _check_refusals(loader, Path(other))
+        _check_refusals(loader, path, Path(other))
     _demand(before == {file: digest_file(file) for file in before}, f"reading changed what lies in {path}")
     return source
 
@@ -142,10 +142,10 @@ def _check_run(source: SourceModel, artifact: Artifact, directory: Path) -> None
         _demand(spec.accepts(found.shape), f"{spec} came out with the shape {found.shape}")
 
 
-def _check_refusals(loader: SourceLoader, directory: Path) -> None:
-    """What is no model at all is not taken, or refused as the caller's fault."""
-    for name, data in (("empty", b""), ("noise", bytes(range(256)) * 4)):
-        other = directory / f"contract-{name}"
+def _check_refusals(loader: SourceLoader, path: Path, directory: Path) -> None:
+    """What is no model at all, or half of one, is not taken, or refused as the caller's fault."""
+    for name, data in (("empty", b""), ("noise", bytes(range(256)) * 4), ("cut off", _cut(path))):
+        other = directory / f"contract-{name.replace(' ', '-')}{path.suffix}"
         other.write_bytes(data)
         if not loader.accepts(other):
             continue
@@ -154,6 +154,12 @@ def _check_refusals(loader: SourceLoader, directory: Path) -> None:
         except InputError:
             continue
         raise AssertionError(f"it read a file that is {name} as a model")
+
+
+def _cut(path: Path) -> bytes:
+    """The first half of the file at *path*, and of a directory nothing."""
+    data = path.read_bytes() if path.is_file() else b""
+    return data[: len(data) // 2]
 
 
 def _answer(data: bytes, inputs: Mapping[str, Array]) -> Arrays:

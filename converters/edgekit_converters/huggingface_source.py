@@ -26,7 +26,11 @@ _SAVE = "Save it again where it was made: model.save_pretrained(directory), whic
 _FETCH = "Fetch the whole directory again."
 _PLAIN_ATTENTION = (None, "eager", "sdpa")
 #: What says how many layers there are, in transformers' own configurations.
-_LAYERS = ("num_hidden_layers", "num_layers", "n_layer", "n_layers", "encoder_layers", "decoder_layers")
+_LAYERS = ("num_hidden_layers", "num_layers", "n_layer", "n_layers", "encoder_layers", "decoder_layers", "depths")
+#: transformers makes a dictionary of so many entries.
+_CLASSES = "num_labels"
+#: No size is larger than the weights, and what is no size (a frequency, a token) is no larger than this.
+_ANY_NUMBER = 1 << 24
 
 
 class HuggingFaceSource:
@@ -46,9 +50,9 @@ class HuggingFaceSource:
         """
         config = read_config(path)
         weights = find_weights(path)
-        check_layers(path, config, count_tensors(weights))
-        require_packages(str(path), "torch", "onnxscript", "transformers", "safetensors")
         size = sum(file.stat().st_size for file in weights)
+        check_counts(path, config, count_tensors(weights), size)
+        require_packages(str(path), "torch", "onnxscript", "transformers", "safetensors")
         files = (*(path / name for name in _NOTES if (path / name).is_file()), *weights)
         request = make_request("huggingface", path, _set_apart(files, workspace / "huggingface"), workspace, options)
         model = export_source(self.format, request, size, workspace, options)
@@ -142,19 +146,26 @@ def _read_header(file: Path) -> Mapping[str, Any]:
         return _parse(opened.read(length), file)
 
 
-def check_layers(path: Path, config: Mapping[str, Any], tensors: int) -> None:
-    """Refuse a configuration that asks for more layers than there are tensors: building them would take for ever."""
+def check_counts(path: Path, config: Mapping[str, Any], tensors: int, size: int) -> None:
+    """Refuse a configuration that asks for more than *tensors* tensors in *size* bytes can hold: building it would take for ever.
+
+    Raises:
+        InputError: the message names the field.
+    """
     for key, value in _walk(config):
-        if key in _LAYERS and isinstance(value, int) and value > tensors:
+        if isinstance(value, int) and key in _LAYERS and value > tensors:
             raise InputError(path / _CONFIG, f"field {key!r} asks for {value} layers, and the weights have {tensors} tensors", _SAVE)
+        if isinstance(value, int) and abs(value) > (size if key == _CLASSES else max(size, _ANY_NUMBER)):
+            raise InputError(path / _CONFIG, f"field {key!r} is {value}, and the weights have {size} bytes", _SAVE)
 
 
 def _walk(config: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    """Every field of *config* and of the configurations in it."""
-    for key, value in config.items():
-        yield key, value
-        if isinstance(value, dict):
-            yield from _walk(value)
+    """Every field of *config* and of the configurations in it; of a list each element."""
+    for key, given in config.items():
+        for value in given if isinstance(given, list) else [given]:
+            yield key, value
+            if isinstance(value, dict):
+                yield from _walk(value)
 
 
 def _read_json(file: Path, limit: int) -> dict[str, Any]:

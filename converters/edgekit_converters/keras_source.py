@@ -35,6 +35,7 @@ class KerasSource:
             ConversionError: it can be exported to no form.
             DeviceError, TransferError: the environment of TensorFlow is not here and cannot be made.
         """
+        options.check_untraced(path)
         config = None if _is_hdf5(path) else read_config(path)
         if config is not None:
             # Known to be sound before anything that takes seconds, or an environment, is started.

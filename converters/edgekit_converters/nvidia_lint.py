@@ -28,6 +28,7 @@ QUANTIZE, DEQUANTIZE = "QuantizeLinear", "DequantizeLinear"
 #: Operators that multiply an activation, their first input, with weights, their second, and may add a bias, their third.
 WEIGHTED = ("Conv", "ConvTranspose", "Gemm", "MatMul")
 _WEIGHTS, _BIAS = 1, 2
+_NAME_LETTERS = 60
 # Marked "N" in docs/operators.md of 10.0, and DeformConv, which came with 10.1.
 # fmt: off
 UNSUPPORTED = frozenset({
@@ -51,7 +52,9 @@ class Finding:
     problem: str
 
     def __str__(self) -> str:
-        return f"{self.node}: {self.problem} ({self.rule})"
+        # Names that were joined in fusing run to hundreds of letters; the last ones tell nodes apart.
+        node = self.node if len(self.node) <= _NAME_LETTERS else f"…{self.node[1 - _NAME_LETTERS :]}"
+        return f"{node}: {self.problem} ({self.rule})"
 
 
 class _View:

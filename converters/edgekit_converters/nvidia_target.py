@@ -68,7 +68,7 @@ class NvidiaTarget:
         """Write ``model.onnx`` into *directory*; raises as TargetConverter.convert says."""
         path = directory / _FILE
         model = _convert_numbers(source, order)
-        check_rules(model, f"nvidia-{order.precision.name}")
+        check_rules(model, f"nvidia-{order.precision.name}", source.precision)
         write_model(model, path, order.profile)
         inputs, outputs = bind_border(source, model, path)
         return Artifact(
@@ -101,13 +101,17 @@ def _quantise(model: ModelProto, source: SourceModel, order: Order) -> ModelProt
     return freed
 
 
-def check_rules(model: ModelProto, name: str) -> None:
-    """Refuse a graph that TensorRT would refuse: ConversionError with the first findings."""
+def check_rules(model: ModelProto, name: str, came_in: str = "fp32") -> None:
+    """Refuse a graph that TensorRT would refuse: ConversionError with the first findings.
+
+    A source that *came_in* other numbers is kept in them, so that only another source helps.
+    """
     findings = lint(model)
     if findings:
         told = "; ".join(map(str, findings[:_TOLD]))
         more = f"; and {len(findings) - _TOLD} more" if len(findings) > _TOLD else ""
-        raise ConversionError(name, f"TensorRT would not take it: {told}{more}", "Leave this target out with --to.")
+        remedy = "Leave this target out with --to." if came_in == "fp32" else f"It is kept in the {came_in} that it came in: give the float model."
+        raise ConversionError(name, f"TensorRT would not take it: {told}{more}", remedy)
 
 
 def plan_shapes(inputs: tuple[Binding, ...]) -> dict[str, tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]]:

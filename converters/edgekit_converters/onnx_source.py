@@ -38,6 +38,7 @@ class OnnxSource:
             ConversionError: a pass of another package failed.
             DeviceError: onnx, which reads it, is not installed here.
         """
+        options.check_untraced(path)
         hub = make_hub(path, workspace, options)
         return SourceModel(
             format=self.format,

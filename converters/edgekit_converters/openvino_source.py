@@ -71,6 +71,7 @@ class OpenVINOSource:
         if missing is not None:
             raise DeviceError(path, f"it cannot be read: {missing}")
         _check_options(options)
+        options.check_untraced(path)
         outline = check_openvino(path)
         precision, suggested = find_numbers(outline, path)
         copy = _copy(path, workspace)

@@ -16,6 +16,8 @@ from edgekit.runtimes.wire_format import BrokenMessageError, list_fields
 from edgekit_converters.tensorflow_operators import is_checkpoint, reaches_out
 
 FILE = "saved_model.pb"
+#: What tf.saved_model.save writes beside files of protobuf.
+_FOLDERS = ("variables", "assets", "assets.extra")
 _MAX_BYTES = (2 << 30) - 1
 _OLD = "If you trust whoever made it, give the file that this writes: python -m tf2onnx.convert --saved-model DIR --opset 17 --output model.onnx."
 _REMEDY = "Fetch or save it again: tf.saved_model.save(model, directory)."
@@ -65,6 +67,19 @@ def check_saved_model(directory: Path) -> None:
     if not outline.has_objects:
         # TensorFlow would run the graph's own operators to restore and initialise it.
         raise InputError(directory, "it was saved by TensorFlow 1, whose loader runs what is in the file", _OLD)
+
+
+def list_files(directory: Path) -> tuple[Path, ...]:
+    """The files of the SavedModel in *directory*, and no others that lie beside them.
+
+    Raises:
+        InputError: one is a pipe or a device, which nobody may ever finish reading.
+    """
+    places = [*directory.glob("*.pb"), *(place for folder in _FOLDERS for place in (directory / folder).rglob("*"))]
+    for place in places:
+        if not (place.is_file() or place.is_dir()):
+            raise InputError(place, "it is a pipe, a device or a link to nothing, and no file of a SavedModel", _REMEDY)
+    return tuple(sorted(place for place in places if place.is_file()))
 
 
 def read_outline(directory: Path) -> Outline:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from edgekit.conversion import SourceModel, SourceOptions
-from edgekit_converters.saved_model_files import FILE, check_saved_model
+from edgekit_converters.saved_model_files import FILE, check_saved_model, list_files
 from edgekit_converters.tensorflow_export import Program, export_program
 from edgekit_converters.tensorflow_operators import CHANGING, FORBIDDEN
 
@@ -29,8 +29,9 @@ class SavedModelSource:
             ConversionError: it can be exported to no form.
             DeviceError, TransferError: the environment of TensorFlow is not here and cannot be made.
         """
+        options.check_untraced(path)
         directory = path.parent if path.is_file() else path
         check_saved_model(directory)
-        files = tuple(sorted(file for file in directory.rglob("*") if file.is_file()))
+        files = list_files(directory)
         details = {"kind": self.format, "forbidden": f"{FORBIDDEN}|{CHANGING}"}
         return export_program(Program(self.format, directory, files, details), workspace, options, _AGAIN)

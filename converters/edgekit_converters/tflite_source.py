@@ -44,6 +44,7 @@ class TFLiteSource:
         missing = find_missing("ai-edge-litert")
         if missing is not None:
             raise DeviceError(path, f"it cannot be read: {missing}")
+        options.check_untraced(path)
         outline = read_outline(path)
         _check(outline, path, options)
         copy = workspace / _FILE

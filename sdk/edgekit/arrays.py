@@ -28,6 +28,8 @@ _CHUNK = 1 << 20
 #: The fields of a file's own header in a ZIP archive, of which the last two are the lengths of its name and extra field
 #: (APPNOTE.TXT, 4.3.7).
 _LOCAL_HEADER = struct.Struct("<4s5H3I2H")
+#: numpy's messages repeat a header that it cannot parse.
+_LONGEST_REASON = 200
 _REMEDY = "Write it with numpy.savez(path, name=array, …)."
 
 
@@ -40,6 +42,9 @@ def read_arrays(path: Path, max_bytes: int = MAX_BYTES) -> Arrays:
         InputError: there is no such file, it is not an ``.npz`` of plain arrays, or it is larger than *max_bytes*.
     """
     try:
+        if path.is_fifo() or path.is_char_device():
+            # To open a pipe is to wait for its other end, and some devices never end.
+            raise InputError(path, "it is a pipe or a device, and an .npz is read from its end", _REMEDY)
         with path.open("rb") as file:
             return _read(file, str(path), max_bytes)
     except OSError as error:
@@ -129,7 +134,7 @@ def _naming_damage(subject: str) -> Iterator[None]:
     except Exception as error:
         # A damaged archive raises BadZipFile, zlib.error, EOFError, ValueError, SyntaxError (numpy parses its
         # header as a literal) and more: they have no common root, and all mean the same here.
-        raise InputError(subject, f"it is not an .npz file of plain arrays ({error})", _REMEDY) from error
+        raise InputError(subject, f"it is not an .npz file of plain arrays ({str(error)[:_LONGEST_REASON]})", _REMEDY) from error
 
 
 def _read_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Array:

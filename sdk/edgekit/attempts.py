@@ -11,6 +11,7 @@ from edgekit.target_profiles import find_profile
 
 #: The target that makes ONNX for TensorRT: no CPU is served well by it.
 NVIDIA = "nvidia"
+_FLOAT = "Give the float model that it was made from."
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ class Attempts:
         """Each variant that the target *name* is thought of for, with the reason why it cannot be tried; None where it can."""
         obstacle = converter.find_obstacle()
         for precision in self._list_precisions(name, converter):
-            yield Attempt(name, converter, precision.name), obstacle or self._find_reason(converter, precision)
+            yield Attempt(name, converter, precision.name), obstacle or self._find_reason(name, converter, precision)
 
     def _list_precisions(self, target: str, converter: TargetConverter) -> tuple[Precision, ...]:
         model, profile = self._model, self._profile
@@ -66,18 +67,29 @@ class Attempts:
         worth = model.suggested or converter.suggest_precisions(model)
         return order_precisions(choose_paying(profile.precisions.get(target, worth), worth) if profile else worth)
 
-    def _find_reason(self, converter: TargetConverter, precision: Precision) -> str | None:
+    def _find_reason(self, target: str, converter: TargetConverter, precision: Precision) -> str | None:
         model = self._model
         if precision.name not in converter.precisions:
             return (
                 converter.refusals.get(precision.name) or f"{converter.format} is made in {', '.join(converter.precisions)}, not in {precision.name}."
             )
         if model.precision != "fp32":
-            told = f"the source model came in {model.precision} and is kept as it is: converting its numbers again would only lose accuracy"
-            return None if precision.name in self._find_kept(converter) else f"{told}. Give the float model that it was made from."
+            return self._find_reason_to_leave(target, converter, precision)
         if precision.needs_calibration and self._request.calibration is None:
             return "static int8 needs representative inputs. Give --calibration FILE.npz."
         return None
+
+    def _find_reason_to_leave(self, target: str, converter: TargetConverter, precision: Precision) -> str | None:
+        """Why a source that came in other numbers than fp32 is not kept in *precision*; floats are right on every class of devices."""
+        model, profile = self._model, self._profile
+        if precision.name not in self._find_kept(converter):
+            return f"the source model came in {model.precision} and is kept as it is: converting its numbers again would only lose accuracy. {_FLOAT}"
+        if self._request.precisions or profile is None or precision.scheme is None:
+            return None
+        paying = profile.precisions.get(target, (precision.name,))
+        if precision.name in paying:
+            return None
+        return f"{profile.name} takes {target} in {', '.join(paying)}, and the source model came in {precision.name}. {_FLOAT}"
 
     def _find_kept(self, converter: TargetConverter) -> list[str]:
         """The one precision of *converter* that keeps a source in the numbers that it came in; none where it has none."""

@@ -78,6 +78,8 @@ def check_file(path: Path, entry: FileEntry) -> None:
 def _read_manifest(root: Path) -> bytes:
     path = root / MANIFEST
     try:
+        if path.is_fifo():
+            raise InputError(path, "it is a pipe, and no bundle has one", "Make a bundle with edgekit convert.")
         with path.open("rb") as file:
             data = file.read(MAX_MANIFEST_BYTES + 1)
     except OSError as error:

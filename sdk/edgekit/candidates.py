@@ -2,7 +2,7 @@
 
 import contextlib
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -27,6 +27,8 @@ from edgekit.reference import Reference
 from edgekit.runtimes.registry import find_runtime
 from edgekit.target_profiles import find_profile
 
+_PREFLIGHT = "Operator by operator, edgekit preflight tells what each runtime does with the model."
+
 
 @dataclass(frozen=True)
 class Candidate:
@@ -44,6 +46,7 @@ class Findings:
     candidates: list[Candidate] = field(default_factory=list)
     skipped: list[Skipped] = field(default_factory=list)
     attempts: dict[str, Attempt] = field(default_factory=dict)
+    begun: set[str] = field(default_factory=set)
     missed_bound: list[tuple[str, Metric]] = field(default_factory=list)
     tools: dict[str, str] = field(default_factory=dict)
 
@@ -66,14 +69,16 @@ class Findings:
                 if not any(one.attempt.is_of(name) for one in self.candidates):
                     self._refuse(f"{option} {name}", name, request.max_drop)
         if not self.candidates:
-            raise ConversionError("this model", "no variant of it can be made here: " + "; ".join(f"{one.id}: {one.reason}" for one in self.skipped))
+            raise ConversionError("this model", f"no variant of it can be made here: {tell_reasons(self.skipped)}")
 
     def _refuse(self, asked: str, name: str, max_drop: float) -> None:
         missed = [one for one in self.missed_bound if self.attempts[one[0]].is_of(name)]
         if missed:
             raise refuse_all(missed, max_drop, asked)
-        told = "; ".join(f"{one.id}: {one.reason}" for one in self.skipped if self.attempts[one.id].is_of(name)) or "no target makes it"
-        remedy = "Operator by operator, edgekit preflight tells what each runtime does with the model."
+        skipped = [one for one in self.skipped if self.attempts[one.id].is_of(name)]
+        told = tell_reasons(skipped) or "no target makes it"
+        # What was not even begun does not hang on the model's operators.
+        remedy = _PREFLIGHT if any(one.id in self.begun for one in skipped) else ""
         raise ConversionError(asked, f"it was asked for and cannot be made here: {told}", remedy)
 
 
@@ -103,6 +108,7 @@ class Workbench:
         for step, attempt in enumerate(plan):
             progress(f"making {attempt.id}", step, len(plan))
             directory = self._staging / "variants" / attempt.id
+            findings.begun.add(attempt.id)
             try:
                 candidate = self._make(attempt, directory, findings)
             except (ConversionError, ParityError, DeviceError) as error:
@@ -165,7 +171,7 @@ class Workbench:
         """The variant with its parity and metric; ConversionError where the conversion went wrong."""
         golden, boxes, variant_id, precision = self._reference.golden, self._reference.boxes, attempt.id, find_precision(attempt.precision)
         answers = answer_samples(session, golden.inputs, variant_id)
-        parity = measure_parity(golden.outputs, answers, variant_id, boxes)
+        parity = measure_parity(golden.outputs, answers, variant_id, boxes, golden.class_rows)
         fault = find_parity_fault(precision.number, parity, self._reference.ranges, boxes)
         if fault is not None:
             raise ConversionError(variant_id, fault)
@@ -191,3 +197,11 @@ class Workbench:
             better=metric.better,
             interval=interval,
         )
+
+
+def tell_reasons(skipped: Sequence[Skipped]) -> str:
+    """Why each variant was left out, as one clause; those with the same reason are named together."""
+    named: dict[str, list[str]] = {}
+    for one in skipped:
+        named.setdefault(one.reason.rstrip("."), []).append(one.id)
+    return "; ".join(f"{', '.join(ids)}: {reason}" for reason, ids in named.items())

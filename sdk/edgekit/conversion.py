@@ -8,7 +8,7 @@ from typing import Protocol
 from edgekit.arrays import Array, Arrays, release_pages
 from edgekit.artifacts import Artifact
 from edgekit.contract import Processing
-from edgekit.errors import ConversionError
+from edgekit.errors import ConversionError, InputError
 from edgekit.golden import GoldenSamples
 from edgekit.precisions import Precision
 from edgekit.target_profiles import TargetProfile
@@ -37,6 +37,13 @@ class SourceOptions:
     dtypes: Mapping[str, DType] = field(default_factory=dict)
     layouts: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     allow_code: bool = False
+
+    def check_untraced(self, path: Path) -> None:
+        """Refuse what says how a program is called, for a model at *path* whose file says that itself: InputError names the option."""
+        for option, given in (("--input", self.inputs), ("--example", self.example)):
+            if given:
+                problem = f"its file says what it is called with, and {option} is for PyTorch and Hugging Face models, whose files do not"
+                raise InputError(path, problem, f"Leave {option} out.")
 
 
 @dataclass(frozen=True)

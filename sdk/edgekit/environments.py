@@ -126,6 +126,7 @@ def run_tool(python: Path, script: Path, request: Mapping[str, Any], timeout: fl
 
     The script is called with two paths: the request as JSON, and where it is to write its response, an object with
     ``result``, or with ``error`` and its message. What it prints goes to a file, of which the end is told if it fails.
+    Temporary files that it leaves, as torch and others do, vanish with its answer.
 
     Raises:
         ConversionError: the script said so, died, or took longer than *timeout* seconds.
@@ -135,7 +136,7 @@ def run_tool(python: Path, script: Path, request: Mapping[str, Any], timeout: fl
         request_path.write_text(json.dumps(request), encoding="utf-8")
         # Isolated (-I), so that neither PYTHONPATH nor packages of the user's own get into the environment.
         command = [str(python), "-I", str(script), str(request_path), str(response_path)]
-        code = _run_group(command, log_path, timeout)
+        code = _run_group(command, log_path, timeout, os.environ | {"TMPDIR": directory})
         return _read_response(script.stem.removesuffix("_main"), response_path, code, _tail(log_path))
 
 
@@ -153,10 +154,10 @@ def _read_response(tool: str, path: Path, code: int | None, tail: str) -> dict[s
     return result
 
 
-def _run_group(command: list[str], log: Path, timeout: float) -> int | None:
+def _run_group(command: list[str], log: Path, timeout: float, variables: Mapping[str, str]) -> int | None:
     """The exit code of *command*, with all that it starts in a process group; None where it took longer than *timeout* seconds."""
     with log.open("wb") as output:
-        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True)
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=variables, start_new_session=True)
         try:
             return process.wait(timeout)
         except subprocess.TimeoutExpired:

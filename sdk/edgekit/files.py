@@ -142,4 +142,5 @@ def naming_disk_errors(path: Path) -> Iterator[None]:
 
 def _find_place(error: OSError, path: Path) -> Path:
     named = Path(os.fsdecode(error.filename)) if isinstance(error.filename, str | bytes) else path
-    return path if named.absolute().is_relative_to(path.absolute().parent) else named
+    beside = Path(os.path.abspath(named)).is_relative_to(os.path.abspath(path.parent))  # noqa: PTH100 - it takes .. out, and follows no link
+    return path if beside else named

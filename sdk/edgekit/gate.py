@@ -126,11 +126,14 @@ def _find_scheme(variant: Variant) -> str | None:
 
 
 def _explain(chosen: Variant, latency: float, timed: Sequence[tuple[float, Variant]]) -> str:
-    words = [f"the fastest of {len(timed)} within the bound" if len(timed) > 1 else "the only one within the bound"]
-    words.append(format_ms(latency))
+    among = f"the fastest of {len(timed)}" if len(timed) > 1 else "the only one"
+    # Without labelled data nothing was held against the bound.
+    words = [among if chosen.metric is None else f"{among} within the bound", format_ms(latency)]
     reference = next((each for each, variant in timed if variant.id == "onnx-fp32"), None)
-    if reference is not None and chosen.id != "onnx-fp32":
+    if reference is not None and f"{reference / latency:.1f}" != "1.0":
         words.append(f"{reference / latency:.1f}x as fast as onnx-fp32")
-    if chosen.metric is not None:
+    if chosen.metric is None:
+        words.append("no labelled data to judge it by")
+    else:
         words.append(f"{chosen.metric.name} {format_change(chosen.metric.value - chosen.metric.source_value)} against the source")
     return ", ".join(words)

@@ -44,14 +44,14 @@ class GoldenSamples:
             raise InputError(subject, "it does not hold inputs and outputs with the same number of samples", "Make the bundle again.")
         return cls(inputs, outputs)
 
-    def check(self) -> None:
-        """Refuse samples that are too few, or whose answers are too much alike, to tell a good model from a bad one."""
+    def check(self, subject: Path) -> None:
+        """Refuse samples of the model *subject* that are too few, or whose answers are too much alike, to tell a good model from a bad one."""
         if self.n < MIN_SAMPLES:
-            raise InputError("golden samples", f"there are {self.n}, and at least {MIN_SAMPLES} are needed", "Give more samples.")
+            raise InputError(subject, f"there are {self.n} golden samples, and at least {MIN_SAMPLES} are needed", "Give more samples.")
         if not self.is_telling:
             answers = count_answers(self.outputs)
             raise InputError(
-                "golden samples",
+                subject,
                 f"the source model gives {answers} different answers to {self.n} samples, and {MIN_ANSWERS} are needed to tell it from a broken one",
                 "Give --calibration with real samples of several classes.",
             )
@@ -60,6 +60,11 @@ class GoldenSamples:
     def is_telling(self) -> bool:
         """Whether there are as many different answers as are needed to tell the model from one that always gives the same."""
         return count_answers(self.outputs) >= min(MIN_ANSWERS, possible_answers(self.outputs))
+
+    @property
+    def class_rows(self) -> tuple[str, ...]:
+        """The outputs that are rows of classes."""
+        return tuple(filter(self.has_classes, self.outputs))
 
     def has_classes(self, name: str) -> bool:
         """Whether the output *name* is a row of classes. One of an input's own shape is that input rebuilt, as autoencoders do."""

@@ -1,18 +1,27 @@
 """What a model file is: its format, its tensors, its operators, and the digests of its files."""
 
+import struct
+import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from edgekit.errors import DeviceError, InputError
+import msgspec
+
+from edgekit.environments import run_tool
+from edgekit.errors import ConversionError, DeviceError, InputError
 from edgekit.files import digest_file
+from edgekit.measuring_frames import Refused
 from edgekit.model_kinds import find_kind
 from edgekit.records import Digest, Length, Record
 from edgekit.runtimes.base import Runtime
 from edgekit.runtimes.registry import find_runtime
 from edgekit.tensors import TensorSpec
 
+_WORKER = Path(__file__).with_name("inspection_worker.py")
+#: Seconds that reading a model may take, and how many bytes of it a slow card gives in one.
+_SECONDS, _RATE = 60.0, 5e6
 _READABLE = "edgekit inspects bundles, and models in .onnx, .tflite and OpenVINO's .xml files."
 
 
@@ -41,8 +50,24 @@ class ModelDescription(Record, frozen=True, kw_only=True):
     unknown: tuple[str, ...] = ()
 
 
+def inspect_model(path: Path) -> ModelDescription:
+    """The description of the model at *path*, made in a process of its own: the file may come from anybody, and native code reads it.
+
+    Raises:
+        InputError: it is not a model of a format that edgekit knows, it is damaged, or what read it crashed or never ended.
+    """
+    find_format(path)
+    try:
+        reply = run_tool(Path(sys.executable), _WORKER, {"path": str(path)}, _SECONDS + path.stat().st_size / _RATE)
+    except ConversionError as error:
+        raise InputError(path, f"it cannot be read: {error.problem}", "Fetch or make it again.") from error
+    if "refused" in reply:
+        raise msgspec.convert(reply["refused"], Refused).to_error()
+    return msgspec.convert(reply["description"], ModelDescription)
+
+
 def describe_model(path: Path) -> ModelDescription:
-    """The description of the model at *path*, as the runtime of its format loads it.
+    """The description of the model at *path*, as the runtime of its format loads it into this process.
 
     Raises:
         InputError: it is not a model of a format that edgekit knows, or it is damaged.
@@ -73,9 +98,8 @@ def count_operators(path: Path, format: str) -> dict[str, int] | None:
 def find_format(path: Path) -> str:
     """The format of the model at *path*, by its first bytes; ONNX, which has no magic number, also by its name."""
     try:
-        with path.open("rb") as file:
-            head = file.read(256)
         kind = find_kind(path)
+        head = _read_head(path)
     except OSError as error:
         raise InputError(path, f"it cannot be read: {error.strerror}", "Give a model file or the directory of a bundle.") from error
     if head[4:8] == b"TFL3":
@@ -87,6 +111,14 @@ def find_format(path: Path) -> str:
         return "onnx"
     found = f"it is {kind.name}" if kind else "it is not a model of a format that edgekit knows"
     raise InputError(path, found, _READABLE)
+
+
+def _read_head(path: Path) -> bytes:
+    """The first bytes of the file at *path*; none of what is no file, since a pipe would wait for its other end."""
+    if path.exists() and not path.is_file():
+        return b""
+    with path.open("rb") as file:
+        return file.read(256)
 
 
 def _find_runtime(format: str) -> tuple[Runtime | None, str]:
@@ -150,7 +182,11 @@ def _read_tflite(path: Path) -> tuple[list[str], list[Path]]:
     from ai_edge_litert import schema_py_generated as schema
 
     names = {value: name for name, value in vars(schema.BuiltinOperator).items() if isinstance(value, int)}
-    model = schema.ModelT.InitFromPackedBuf(path.read_bytes(), 0)
+    try:
+        model = schema.ModelT.InitFromPackedBuf(path.read_bytes(), 0)
+    except (ValueError, TypeError, struct.error) as error:
+        # A name that is no text, or an offset into nowhere, which the generated reader follows.
+        raise InputError(path, f"it is not a sound TFLite model: {error}", "Fetch or make it again.") from error
     # Codes above 127 came later: the old field holds at most that, and the larger of the two counts.
     codes = [max(code.builtinCode, code.deprecatedBuiltinCode) for code in model.operatorCodes or []]
     custom = [(code.customCode or b"").decode(errors="replace") for code in model.operatorCodes or []]

@@ -29,7 +29,7 @@ def find_kind(path: Path) -> ModelKind | None:
         OSError: it cannot be read.
     """
     if path.is_dir():
-        return _SAVED_MODEL if (path / "saved_model.pb").is_file() else _DIRECTORY
+        return next((kind for name, kind in _DIRECTORIES.items() if (path / name).is_file()), PLAIN_DIRECTORY)
     if path.exists() and not path.is_file():
         # To open a pipe is to wait for its other end.
         return _SPECIAL
@@ -68,8 +68,11 @@ def _is_text(head: bytes, _: Path) -> bool:
 
 
 _SPECIAL = ModelKind("a pipe or a device, not a file", "Give the model's file.")
-_DIRECTORY = ModelKind("a directory", "Give the model's file.")
+PLAIN_DIRECTORY = ModelKind("a directory", "Give the model's file.")
 _SAVED_MODEL = ModelKind("a TensorFlow SavedModel", "Where converters are installed it is read: pip install 'edgekit[convert]'.")
+_HUGGING_FACE = ModelKind("a Hugging Face model directory", "Where converters are installed it is read: pip install 'edgekit[convert,torch]'.")
+#: Directories that are models, by a file that each has.
+_DIRECTORIES = {"saved_model.pb": _SAVED_MODEL, "config.json": _HUGGING_FACE}
 _UNPICKLED = "Unpickling it would run code in it"
 _TORCH = f"{_UNPICKLED}. Give package.module:factory, a function that builds the model and loads this with torch.load(path, weights_only=True)."
 _ULTRALYTICS = f"{_UNPICKLED}. Export it where it was trained: yolo export model=best.pt format=onnx."

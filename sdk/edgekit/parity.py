@@ -1,6 +1,6 @@
 """Whether a variant still gives the source model's answers: one check for the workstation and for every device."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from itertools import combinations
 from typing import Protocol
 
@@ -58,8 +58,12 @@ def _answer(session: Answering, inputs: Mapping[str, Array], samples: range, at_
     return {name: array[: len(samples)] for name, array in answers.items()}
 
 
-def measure_parity(expected: Mapping[str, Array], actual: Mapping[str, Array], subject: str, boxes: BoxReader | None = None) -> Parity:
+def measure_parity(
+    expected: Mapping[str, Array], actual: Mapping[str, Array], subject: str, boxes: BoxReader | None = None, rows: Collection[str] | None = None
+) -> Parity:
     """How far *actual* is from *expected*, output by output, with the samples along the first axis; of a detector also in *boxes*.
+
+    *rows* names the outputs that are rows of classes; without it all are that look so.
 
     Raises:
         ParityError: an output is missing, has another shape, or is not finite where the expected one is.
@@ -67,8 +71,8 @@ def measure_parity(expected: Mapping[str, Array], actual: Mapping[str, Array], s
     outputs = {name: _deviation(name, array, actual, subject) for name, array in expected.items()}
     # The scores of boxes are a row too, and the highest of them says which box is the likeliest, not which class.
     no_rows = frozenset() if boxes is None else boxes.outputs
-    rows = [name for name, array in expected.items() if is_class_row(array) and name not in no_rows]
-    agreements = [np.mean(expected[name].argmax(1) == actual[name].argmax(1)) for name in rows]
+    looking_so = [name for name, array in expected.items() if is_class_row(array)] if rows is None else rows
+    agreements = [np.mean(expected[name].argmax(1) == actual[name].argmax(1)) for name in looking_so if name not in no_rows]
     return Parity(
         n=len(next(iter(expected.values()))),
         max_abs=max(one.max_abs for one in outputs.values()),
@@ -169,7 +173,7 @@ def check_parity(golden: GoldenSamples, answers: Arrays, tolerance: Tolerance, s
 
     A detector is held against the source in its *boxes* too (edgekit.box_parity.prepare_box_reader).
     """
-    parity = measure_parity(golden.outputs, answers, subject, boxes)
+    parity = measure_parity(golden.outputs, answers, subject, boxes, golden.class_rows)
     violations = find_violations(parity, tolerance, boxes)
     if violations:
         raise ParityError(subject, violations)

@@ -18,7 +18,7 @@ from edgekit.manifest import Skipped
 from edgekit.precisions import PRECISIONS
 from edgekit.recipe import Digests, check_digests
 from edgekit.records import Digest, Length, Name, Record
-from edgekit.reference import check_batch, find_source
+from edgekit.reference import check_batch, load_source
 from edgekit.tensors import TensorSpec
 
 DataRole: TypeAlias = Literal["calibration", "evaluation"]
@@ -80,7 +80,7 @@ def plan_build(request: BuildRequest, progress: Progress) -> BuildPlan:
     name = request.find_name()
     with tempfile.TemporaryDirectory(prefix="edgekit-") as workspace:
         progress("reading the source model", 0, 2)
-        model = find_source(request.source).load(request.source, Path(workspace), request.options)
+        model = load_source(request.source, Path(workspace), request.options)
         check_batch(request.source, model.inputs)
         progress("reading the data", 1, 2)
         choice = choose_contract(request, model, Path(workspace) / "contract")

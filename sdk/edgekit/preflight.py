@@ -13,7 +13,7 @@ from edgekit.errors import DeviceError, UnknownName
 from edgekit.operator_support import INT8, STATES, UNPROBED, Form, Judgement, OperatorUse, State, SupportTable, find_table, judge_operator, worst
 from edgekit.plugins import OPERATORS, RUNTIMES, find_plugins, load_plugin
 from edgekit.records import Record
-from edgekit.reference import find_source
+from edgekit.reference import load_source
 from edgekit.runtimes.base import Runtime
 from edgekit.target_profiles import TargetProfile, find_profile
 
@@ -107,7 +107,7 @@ def check_model(path: Path, options: SourceOptions, runtimes: Sequence[str] = ()
             raise UnknownName("runtime", name, known)
     questions = [question for question in questions if not runtimes or question.runtime in runtimes]
     with tempfile.TemporaryDirectory(prefix="edgekit-") as workspace:
-        model = find_source(path).load(path, Path(workspace), options)
+        model = load_source(path, Path(workspace), options)
         reports = [_answer(question, model, knowledge[0], tables) for question in questions]
     # Two versions of a runtime may have the same table below them.
     different = {report.name: report for report in reports}

@@ -1,6 +1,7 @@
 """The source model with its answers: what every variant is held against."""
 
 import contextlib
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,7 +12,7 @@ from edgekit.build_data import CALIBRATION_SAMPLES, DataSet, find_truths, judge_
 from edgekit.build_request import BuildRequest, Progress
 from edgekit.contract_check import CONTRACT_REMEDY, Trial, check_contract
 from edgekit.contract_choice import Choice, adopt_labels, choose_contract
-from edgekit.conversion import Calibration, SourceLoader, SourceModel
+from edgekit.conversion import Calibration, SourceLoader, SourceModel, SourceOptions
 from edgekit.datasets.sampling import Role
 from edgekit.errors import ConversionError, DeviceError, InputError
 from edgekit.golden import GoldenSamples
@@ -81,6 +82,22 @@ def find_source(path: Path) -> SourceLoader:
     raise InputError(path, f"it is {kind.name}, which cannot be read here", f"{kind.remedy} Sources that are read: {', '.join(loaders) or 'none'}.")
 
 
+def load_source(path: Path, workspace: Path, options: SourceOptions) -> SourceModel:
+    """The model at *path*, read by the loader that accepts it.
+
+    Raises:
+        InputError: nobody reads it, this user may not, or it is damaged; the message names the file.
+    """
+    try:
+        return find_source(path).load(path, workspace, options)
+    except PermissionError as error:
+        named = Path(os.fsdecode(error.filename or ""))
+        # It may be any file of a directory, or one beside the model.
+        if not named.absolute().is_relative_to(path.absolute().parent):
+            raise
+        raise InputError(named, f"it cannot be read: {error.strerror}", "Let this user read it, or give a copy.") from error
+
+
 def _show_nothing(_activity: str, _done: int, _total: int) -> None:
     """Shows no progress."""
 
@@ -91,7 +108,7 @@ def consult_source(request: BuildRequest, workspace: Path, progress: Progress = 
     Raises:
         InputError: the model, the contract or the data cannot be used, or the model's answers are too much alike to tell it from another.
     """
-    model = find_source(request.source).load(request.source, workspace, request.options)
+    model = load_source(request.source, workspace, request.options)
     check_batch(request.source, model.inputs)
     choice, sets = gather(request, model, workspace, progress)
     with _naming_source(request.source, model), open_source(model) as session:
@@ -160,11 +177,13 @@ class _Consultation:
     def _find_golden(self, doubts: Sequence[str]) -> tuple[GoldenSamples, list[int], Origin]:
         """Golden samples; where answers are too much alike to be golden, *doubts* of the contract say why they may be."""
         try:
-            return find_golden(self.model, self.session, self.sets, self.request.seed)
+            golden, rows, origin = find_golden(self.model, self.session, self.sets, self.request.seed)
+            golden.check(self.request.source)
         except InputError as error:
             if not doubts:
                 raise
             raise InputError(self.choice.origin or error.subject, f"{error.problem}, and {doubts[0]}", CONTRACT_REMEDY) from error
+        return golden, rows, origin
 
     def _check_contract(self, metric: Metric, evaluation: DataSet) -> tuple[str, ...]:
         self.progress("trying other contracts", 0, 1)

@@ -55,11 +55,12 @@ def _select(path: Path, arrays: Arrays, specs: Sequence[TensorSpec]) -> Arrays:
 def _check_array(path: Path, arrays: Arrays, spec: TensorSpec) -> Array:
     expected = f"{spec.dtype}[n, {', '.join(map(str, spec.shape[1:]))}]"
     if spec.name not in arrays:
-        raise InputError(path, f"it has no array {spec.name!r}; it has {sorted(arrays)}", f"Name the array as the model's input: {expected}.")
+        remedy = f"Name the array as the model's input: {_show_naming(spec, expected)}."
+        raise InputError(path, f"it has no array {spec.name!r}; it has {sorted(arrays)}", remedy)
     array = to_plain(arrays[spec.name])
     field = f"field {spec.name!r} is {array.dtype}{list(array.shape)}, and {expected} is expected"
     if dtype_of(array) != spec.dtype:
-        raise InputError(path, field, f"Convert it: array.astype('{spec.dtype}').")
+        raise InputError(path, field, f"Convert it: {_write_conversion(array, spec)}.")
     if array.ndim == 0 or not _with_any_batch(spec).accepts(array.shape):
         raise InputError(path, field, "Reshape it, with the samples along the first axis.")
     if len(array) == 0:
@@ -67,6 +68,21 @@ def _check_array(path: Path, arrays: Arrays, spec: TensorSpec) -> Array:
     if array.dtype.kind == "f" and not np.isfinite(array).all():
         raise InputError(path, f"field {spec.name!r} holds NaN or infinite values", "Remove those samples.")
     return array
+
+
+def _show_naming(spec: TensorSpec, expected: str) -> str:
+    """What is *expected*, and how numpy takes a name that is no keyword of Python's, as TFLite's ``serving_default_x:0``."""
+    return expected if spec.name.isidentifier() else f"{expected}, by numpy.savez(path, **{{{spec.name!r}: array}})"
+
+
+def _write_conversion(array: Array, spec: TensorSpec) -> str:
+    """The numpy that makes *array* fit *spec*: reals become integers by the model's own scale, for casting them would lose them."""
+    quantised = spec.quantization
+    if quantised is None or quantised.axis is not None or array.dtype.kind != "f":
+        return f"array.astype('{spec.dtype}')"
+    limits = np.iinfo(spec.dtype)
+    real = f"(array / {quantised.scale[0]:.9g}).round() + {quantised.zero_point[0]}"
+    return f"({real}).clip({limits.min}, {limits.max}).astype('{spec.dtype}')"
 
 
 def _with_any_batch(spec: TensorSpec) -> TensorSpec:

@@ -31,6 +31,11 @@ class Quantization(Record, frozen=True, kw_only=True):
         if self.axis is None and len(self.scale) != 1:
             raise ValueError("quantisation per tensor has one scale; name an axis for more")
 
+    def __str__(self) -> str:
+        if self.axis is not None:
+            return f"{len(self.scale)} scales along axis {self.axis}"
+        return f"scale {self.scale[0]:.9g}, zero point {self.zero_point[0]}"
+
 
 class TensorSpec(Record, frozen=True, kw_only=True):
     """One input or output of a model.
@@ -58,7 +63,8 @@ class TensorSpec(Record, frozen=True, kw_only=True):
         return all(isinstance(mine, str) or mine == given for mine, given in zip(self.shape, shape, strict=True))
 
     def __str__(self) -> str:
-        return f"{self.name}: {self.dtype}[{', '.join(map(str, self.shape))}]"
+        quantised = "" if self.quantization is None else f" with {self.quantization}"
+        return f"{self.name}: {self.dtype}[{', '.join(map(str, self.shape))}]{quantised}"
 
 
 class Binding(Record, frozen=True, kw_only=True):

@@ -107,6 +107,20 @@ def test_source_that_takes_anything_is_caught(path, workspace) -> None:
         check_source(Greedy(), path, workspace)
 
 
+def test_source_that_takes_half_a_model_is_caught(path, workspace) -> None:
+    """A loader that makes up what a file lacks is caught, by the name that its files have."""
+
+    class Generous(OnnxSource):
+        def accepts(self, given):
+            return given == path or given.name == "contract-cut-off.onnx"
+
+        def load(self, given, workspace, options):
+            return super().load(given if given.stat().st_size == path.stat().st_size else path, workspace, options)
+
+    with pytest.raises(AssertionError, match="it read a file that is cut off as a model"):
+        check_source(Generous(), path, workspace)
+
+
 def test_broken_target_is_caught(path, workspace) -> None:
     """A target that makes another format than it says, or does not describe its file, is caught."""
 

@@ -11,7 +11,7 @@ import pytest
 from edgekit.conversion import SourceOptions
 from edgekit.errors import InputError
 from edgekit.reference import check_witness, open_source
-from edgekit_converters.huggingface_source import HuggingFaceSource, check_layers, count_tensors, find_weights, read_config
+from edgekit_converters.huggingface_source import HuggingFaceSource, check_counts, count_tensors, find_weights, read_config
 
 CONFIG: dict[str, Any] = {"architectures": ["BertModel"], "model_type": "bert", "num_hidden_layers": 2}
 
@@ -106,11 +106,28 @@ def test_damaged_weights_are_refused(data, directory) -> None:
         count_tensors(find_weights(path))
 
 
-def test_more_layers_than_tensors_are_refused(directory) -> None:
-    """A configuration that asks for a million layers would be built for ever, so it is held against the weights first."""
-    path = directory(num_hidden_layers=1_000_000)
-    with pytest.raises(InputError, match="1000000 layers"):
-        check_layers(path, read_config(path), count_tensors(find_weights(path)))
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"num_hidden_layers": 1_000_000}, "1000000 layers"),
+        ({"backbone_config": {"depths": [2, 1_000_000]}}, "'depths' asks for 1000000 layers"),
+        ({"num_labels": 1_000_000}, "'num_labels' is 1000000, and the weights have"),
+        ({"hidden_sizes": [8, 1 << 40]}, "'hidden_sizes' is 1099511627776"),
+        ({"vocab_size": -(1 << 40)}, "'vocab_size' is -1099511627776"),
+    ],
+)
+def test_more_than_the_weights_can_hold_is_refused(changes, told, directory) -> None:
+    """A configuration that asks for a million layers or classes would be built for ever, so it is held against the weights first."""
+    path = directory(**changes)
+    weights = find_weights(path)
+    with pytest.raises(InputError, match=told):
+        check_counts(path, read_config(path), count_tensors(weights), weights[0].stat().st_size)
+
+
+def test_numbers_that_are_no_sizes_are_let_through(directory) -> None:
+    """A frequency may be larger than a small model, and a flag or a fraction is no count."""
+    path = directory(rope_theta=10_000_000, is_decoder=True, dropout=0.1)
+    check_counts(path, read_config(path), 3, 100)
 
 
 def save_model(kind: str, directory: Path, **config: Any) -> None:

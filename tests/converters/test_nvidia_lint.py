@@ -5,7 +5,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from edgekit_converters.nvidia_lint import lint
+from edgekit_converters.nvidia_lint import Finding, lint
 
 
 @pytest.fixture
@@ -204,3 +204,11 @@ def test_finding_is_told_with_its_place_and_rule(sound) -> None:
     _weights_alone(sound)
     assert str(lint(sound)[0]).startswith("product: its weights are quantised")
     assert str(lint(sound)[0]).endswith("(weighted inputs)")
+
+
+def test_long_names_are_cut_where_they_are_told() -> None:
+    """A finding tells the end of a name that fusing made of hundreds of letters, and a short one whole."""
+    assert str(Finding("weights", "conv", "odd")) == "conv: odd (weights)"
+    told = str(Finding("weights", "a" * 300 + "conv7", "odd"))
+    assert told.endswith("aconv7: odd (weights)")
+    assert len(told) < 100

@@ -1,12 +1,12 @@
 """Integers for OpenVINO: weights alone in int8 and int4, activations at each inference, and detectors whose scores survive."""
 
 import numpy as np
-import openvino
 import pytest
 from onnx import helper
 
 from edgekit.conversion import Calibration
 from edgekit.errors import ConversionError
+from edgekit.runtimes.openvino_runtime import find_core
 from edgekit_converters.openvino_quantising import has_attention, measure_weights
 from edgekit_converters.openvino_reading import read_graph
 from edgekit_converters.openvino_target import OpenVINOTarget
@@ -47,7 +47,7 @@ def test_the_file_says_whether_activations_are_quantised(products, read, make_va
     source = read(products)
     for precision, group in (("int8-weights", 0), ("int8-dynamic", 32), ("int4-weights", 0)):
         _, directory = make_variant(OpenVINOTarget(), source, precision)
-        compiled = openvino.Core().compile_model(directory / "model.xml", "CPU")
+        compiled = find_core().compile_model(directory / "model.xml", "CPU")
         assert int(compiled.get_property("DYNAMIC_QUANTIZATION_GROUP_SIZE")) == group
 
 

@@ -1,11 +1,12 @@
 """SavedModels before TensorFlow sees them: a walk over the file finds what would do more than compute."""
 
+import os
 from pathlib import Path
 
 import pytest
 
 from edgekit.errors import InputError
-from edgekit_converters.saved_model_files import FILE, check_saved_model, read_outline
+from edgekit_converters.saved_model_files import FILE, check_saved_model, list_files, read_outline
 
 KWS = Path(__file__).parents[3] / "shared" / "models" / "mlperf-tiny-kws" / "kws_ref_model"
 
@@ -47,6 +48,25 @@ def test_nodes_and_signatures_are_found(tmp_path) -> None:
     assert set(outline.nodes) == {("a", "MatMul"), ("b", "Relu")}
     assert outline.signatures == ("serving_default",)
     assert (outline.has_objects, outline.has_resources) == (True, False)
+
+
+def test_only_files_of_the_model_are_its_own(tmp_path) -> None:
+    """What lies beside a model, as in somebody's home, is none of its files; variables that are links to files are."""
+    model = write_model(tmp_path / "m")
+    (model / "variables").mkdir()
+    (model / "variables" / "variables.index").symlink_to(__file__)
+    (model / "thesis.txt").write_text("mine")
+    assert [file.name for file in list_files(model)] == [FILE, "variables.index"]
+
+
+@pytest.mark.parametrize("place", [os.mkfifo, lambda path: path.symlink_to("/dev/zero"), lambda path: path.symlink_to("gone")])
+def test_pipes_and_devices_are_refused(place, tmp_path) -> None:
+    """A file that would never end, or never begin, is refused by its name before anybody reads it."""
+    model = write_model(tmp_path / "m")
+    (model / "variables").mkdir()
+    place(model / "variables" / "variables.index")
+    with pytest.raises(InputError, match=r"variables\.index: it is a pipe"):
+        list_files(model)
 
 
 def test_arithmetic_passes(tmp_path) -> None:

@@ -61,7 +61,8 @@ def test_the_file_is_kept_bit_for_bit(alone, tmp_path) -> None:
     assert source.forms["tflite"].read_bytes() == (RUNTIMES / "affine_int8.tflite").read_bytes()
     assert source.path == source.forms["tflite"]
     assert (source.format, source.artifact.format, source.precision) == ("tflite", "tflite", "int8")
-    assert [str(spec) for spec in (*source.inputs, *source.outputs)] == ["x: int8[2, 3]", "y: int8[2, 2]"]
+    shown = ["x: int8[2, 3] with scale 0.0625, zero point 8", "y: int8[2, 2] with scale 0.25, zero point -3"]
+    assert [str(spec) for spec in (*source.inputs, *source.outputs)] == shown
     assert source.inputs[0].quantization is not None
 
 

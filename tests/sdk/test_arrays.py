@@ -1,6 +1,7 @@
 """Arrays in .npz files, good and hostile."""
 
 import io
+import os
 import pickle
 import tracemalloc
 import zipfile
@@ -209,3 +210,22 @@ def test_a_bomb_is_not_unpacked(tmp_path: Path) -> None:
     (tmp_path / "c.npz").write_bytes(_npz(pickle.dumps([1]), zipfile.ZIP_STORED))
     with pytest.raises(InputError, match=r"c\.npz"):
         map_arrays(tmp_path / "c.npz")
+
+
+def test_a_pipe_is_refused_at_once(tmp_path: Path) -> None:
+    """Nobody waits for the other end of a pipe, and a device that never ends is not read."""
+    os.mkfifo(tmp_path / "pipe.npz")
+    (tmp_path / "zero.npz").symlink_to("/dev/zero")
+    for name in ("pipe.npz", "zero.npz"):
+        with pytest.raises(InputError, match=rf"{name}: it is a pipe or a device"):
+            read_arrays(tmp_path / name)
+
+
+def test_a_reason_is_short(tmp_path: Path) -> None:
+    """A header of thousands of letters that numpy cannot parse is not told whole."""
+    header = b"{'shape': " + b"(" * 5000 + b")" * 5000 + b"}"
+    with zipfile.ZipFile(tmp_path / "deep.npz", "w") as archive:
+        archive.writestr("a.npy", npy.magic(1, 0) + len(header).to_bytes(2, "little") + header)
+    with pytest.raises(InputError) as caught:
+        read_arrays(tmp_path / "deep.npz")
+    assert len(str(caught.value)) < 500 + len(str(tmp_path))

@@ -125,7 +125,7 @@ def test_models_of_any_batch_are_built(tmp_path: Path, batch: int | str) -> None
 def test_a_model_that_always_answers_the_same_is_refused(tmp_path: Path) -> None:
     """A source whose answers are all alike gives no golden samples worth having."""
     source = make_linear(tmp_path / "constant.onnx", np.zeros((6, 5)), "n")
-    with pytest.raises(InputError, match=r"1 different answers.*--calibration"):
+    with pytest.raises(InputError, match=r"\.onnx: .*1 different answers.*--calibration"):
         build_bundle(BuildRequest(source=source, destination=tmp_path / "bundle", formats=("onnx",)), quiet)
 
 

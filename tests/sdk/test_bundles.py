@@ -1,5 +1,6 @@
 """A bundle opens only when every byte is what its manifest says."""
 
+import os
 from pathlib import Path
 
 import msgspec
@@ -124,3 +125,10 @@ def test_golden_samples_changed_after_opening_are_refused(root: Path) -> None:
     flip(root / "golden.npz", 100)
     with pytest.raises(DigestMismatch):
         bundle.read_golden()
+
+
+def test_a_pipe_for_a_manifest_is_refused_at_once(tmp_path: Path) -> None:
+    """Nobody waits for the other end of a pipe."""
+    os.mkfifo(tmp_path / "manifest.json")
+    with pytest.raises(InputError, match=r"manifest\.json: it is a pipe"):
+        open_bundle(tmp_path)

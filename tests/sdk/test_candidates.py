@@ -5,10 +5,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from msgspec import structs
 
 from edgekit.build import build_bundle
 from edgekit.build_request import BuildRequest
+from edgekit.candidates import tell_reasons
 from edgekit.errors import ConversionError, UnknownName
+from edgekit.manifest import Skipped
 from edgekit.target_profiles import PROFILES, TargetProfile
 
 DIGITS = Path(__file__).parents[2] / "examples" / "digits"
@@ -72,3 +75,36 @@ def test_what_the_devices_cannot_hold_is_not_made(tmp_path: Path, tiny: TargetPr
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), source)
     with pytest.raises(ConversionError, match=r"onnx-fp32: it has 1\.37 MiB, and a tiny may have no more than 1\.00 MiB of memory"):
         build_bundle(BuildRequest(source=source, destination=tmp_path / "bundle", target=tiny.name), quiet)
+
+
+@pytest.mark.workstation
+@pytest.mark.parametrize(("paying", "taken"), [(("fp32",), False), (("int8", "fp32"), True)])
+def test_integers_that_a_source_came_in_are_kept_where_the_target_takes_them(
+    tmp_path: Path, tiny: TargetProfile, monkeypatch: pytest.MonkeyPatch, paying: tuple[str, ...], taken: bool
+) -> None:
+    """A source in int8 is not made for a class of devices whose runtime does not take int8 in that format, and the reason says what it takes."""
+    data = {"calibration": DIGITS / "calibration.npz", "formats": ("onnx",), "precisions": ("int8",)}
+    build_bundle(BuildRequest(source=DIGITS / "digits.onnx", destination=tmp_path / "first", **data), quiet)
+    monkeypatch.setitem(PROFILES, "tiny", structs.replace(tiny, precisions={"onnx": paying}))
+    source = tmp_path / "first" / "variants" / "onnx-int8" / "model.onnx"
+    request = BuildRequest(source=source, destination=tmp_path / "second", target=tiny.name)
+    if not taken:
+        with pytest.raises(ConversionError, match=r"onnx-int8: tiny takes onnx in fp32, and the source model came in int8\. Give the float model"):
+            build_bundle(request, quiet)
+        request = replace(request, precisions=("int8",))  # whoever asks for it gets it
+    assert [variant.id for variant in build_bundle(request, quiet).variants] == ["onnx-int8"]
+
+
+def test_reasons_are_told_once() -> None:
+    """Variants that were left out for the same reason are named together, and no full stop stands within the clause."""
+    reasons = {"onnx-int8": "Give data.", "onnx-fp32": "It is odd", "tflite-int8": "Give data."}
+    skipped = [Skipped(id=name, format=name.split("-")[0], precision=name.split("-")[1], reason=reason) for name, reason in reasons.items()]
+    assert tell_reasons(skipped) == "onnx-int8, tflite-int8: Give data; onnx-fp32: It is odd"
+
+
+@pytest.mark.workstation
+def test_what_lacks_data_is_not_blamed_on_operators(tmp_path: Path) -> None:
+    """Where nothing was tried for want of data, the message asks for the data and sends nobody to look at operators."""
+    request = BuildRequest(source=DIGITS / "digits.onnx", destination=tmp_path / "bundle", precisions=("int8",))
+    with pytest.raises(ConversionError, match=r"onnx-int8, openvino-int8, tflite-int8: static int8 needs .* Give --calibration FILE\.npz\.$"):
+        build_bundle(request, quiet)

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -134,6 +135,15 @@ def test_tool_answers_a_request(tmp_path: Path) -> None:
     """A tool reads the request and its result comes back, whatever it prints."""
     script = _script(tmp_path, "print('chatter')\nPath(sys.argv[2]).write_text(json.dumps({'result': {'twice': 2 * request['n']}}))\n")
     assert run_tool(Path(sys.executable), script, {"n": 21}, timeout=60) == {"twice": 42}
+
+
+def test_tool_leaves_no_temporary_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a tool leaves in the temporary directory goes when it has answered."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    left = "import tempfile\nPath(sys.argv[2]).write_text(json.dumps({'result': {'left': tempfile.mkdtemp()}}))\n"
+    place = run_tool(Path(sys.executable), _script(tmp_path, left), {}, timeout=60)["left"]
+    assert Path(place).is_relative_to(tmp_path)
+    assert not Path(place).exists()
 
 
 def test_tool_error_is_told(tmp_path: Path) -> None:

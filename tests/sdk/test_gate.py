@@ -70,6 +70,14 @@ def test_default_is_the_fastest_on_this_target() -> None:
     assert f"top1 {MINUS}0.0020 against the source" in choice.reason
 
 
+def test_default_is_not_said_to_keep_a_bound_that_nothing_was_held_against() -> None:
+    """Without labelled data the reason says so, and speaks of no bound; a speed that is the same is not told as a gain."""
+    unjudged = [replace(variant(name, p50, size), metric=None) for name, p50, size in (("onnx-fp32", 1.01, 20), ("onnx-int8", 1.0, 10))]
+    choice = choose_default(unjudged, "x86-64")
+    assert choice is not None
+    assert choice.reason == "the fastest of 2, 1.00 ms, no labelled data to judge it by"
+
+
 def test_default_is_the_smaller_of_equally_fast_ones() -> None:
     """Latencies within three per cent count as equal, and the smaller file wins."""
     choice = choose_default([variant("onnx-fp32", 1.0, 40), variant("onnx-int8", 1.02, 10)], "x86-64")

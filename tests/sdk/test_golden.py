@@ -1,5 +1,7 @@
 """Golden samples: enough of them, with answers different enough to tell a good model from a broken one."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -7,6 +9,8 @@ from edgekit.arrays import encode_arrays
 from edgekit.errors import InputError
 from edgekit.golden import GoldenSamples, choose_samples, count_answers, is_class_row, synthesize_inputs
 from edgekit.tensors import Quantization, TensorSpec
+
+MODEL = Path("model.onnx")
 
 
 def scores(classes: list[int], width: int = 10) -> np.ndarray:
@@ -28,16 +32,16 @@ def test_round_trip() -> None:
 
 def test_too_few_samples_are_refused() -> None:
     """Thirty-one samples are one too few."""
-    make_golden([1, 2, 3] * 11).check()
-    with pytest.raises(InputError, match="31, and at least 32"):
-        make_golden([1, 2, 3] * 10 + [1]).check()
+    make_golden([1, 2, 3] * 11).check(MODEL)
+    with pytest.raises(InputError, match=r"model\.onnx: there are 31 golden samples, and at least 32"):
+        make_golden([1, 2, 3] * 10 + [1]).check(MODEL)
 
 
 def test_answers_too_much_alike_are_refused() -> None:
     """Two classes among ten say too little, but are all that a model of two classes can give."""
     with pytest.raises(InputError, match=r"2 different answers.*--calibration"):
-        make_golden([1, 2] * 20).check()
-    make_golden([0, 1] * 20, width=2).check()
+        make_golden([1, 2] * 20).check(MODEL)
+    make_golden([0, 1] * 20, width=2).check(MODEL)
 
 
 @pytest.mark.parametrize("arrays", [{}, {"input:a": np.zeros(3)}, {"input:a": np.zeros(3), "output:b": np.zeros(4)}])

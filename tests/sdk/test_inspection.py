@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import numpy as np
@@ -5,7 +6,7 @@ import pytest
 
 from edgekit.errors import InputError
 from edgekit.files import digest_file
-from edgekit.inspection import describe_model, find_format
+from edgekit.inspection import describe_model, find_format, inspect_model
 
 DIGITS = Path(__file__).parents[2] / "examples" / "digits" / "digits.onnx"
 AFFINE = Path(__file__).parent / "runtimes" / "data" / "affine.tflite"
@@ -109,3 +110,35 @@ def test_without_a_runtime_the_rest_is_still_told(monkeypatch):
     assert description.inputs is None
     assert description.files[0].digest == digest_file(DIGITS)
     assert "pip install 'edgekit[onnx]'" in description.unknown[0]
+
+
+def test_a_pipe_is_refused_at_once(tmp_path):
+    """Nobody waits for the other end of a pipe."""
+    os.mkfifo(tmp_path / "model.onnx")
+    with pytest.raises(InputError, match=r"model\.onnx: it is a pipe"):
+        describe_model(tmp_path / "model.onnx")
+
+
+def test_a_process_of_its_own_tells_the_same():
+    """What the other process tells of a model is what is told here."""
+    assert inspect_model(DIGITS) == describe_model(DIGITS)
+
+
+def test_a_refusal_comes_back(tmp_path):
+    """What the other process refuses is refused here in its words."""
+    (tmp_path / "cut.onnx").write_bytes(DIGITS.read_bytes()[:5000])
+    refused = []
+    for read in (describe_model, inspect_model):
+        with pytest.raises(InputError) as caught:
+            read(tmp_path / "cut.onnx")
+        refused.append(str(caught.value))
+    assert refused[0] == refused[1]
+
+
+def test_a_crash_takes_nobody_away(tmp_path, monkeypatch):
+    """Where a runtime crashes on a file, that is the file's fault, and is told in a sentence."""
+    script = tmp_path / "crash.py"
+    script.write_text("import os\nos.abort()\n")
+    monkeypatch.setattr("edgekit.inspection._WORKER", script)
+    with pytest.raises(InputError, match=r"digits\.onnx: it cannot be read: it was ended by SIGABRT"):
+        inspect_model(DIGITS)

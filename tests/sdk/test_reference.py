@@ -12,7 +12,7 @@ from edgekit.build_request import BuildRequest
 from edgekit.conversion import SourceModel, SourceOptions
 from edgekit.errors import InputError
 from edgekit.golden_choice import count_synthetic
-from edgekit.reference import check_batch, consult_source, find_source
+from edgekit.reference import check_batch, consult_source, find_source, load_source
 from edgekit.tensors import TensorSpec
 
 
@@ -111,3 +111,25 @@ def test_source_that_does_not_run_is_named_as_it_was_given(tmp_path: Path) -> No
     with pytest.raises(InputError, match="the source model does not run") as refused:
         consult_source(BuildRequest(model, tmp_path / "bundle"), workspace)
     assert refused.value.subject == str(model)
+
+
+def test_a_file_that_may_not_be_read_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file of the model, or beside it, that this user may not read is the caller's to change; any other place is not."""
+    package = tmp_path / "package"
+    metadata = package / "locked-1.0.dist-info"
+    metadata.mkdir(parents=True)
+    (metadata / "entry_points.txt").write_text("[edgekit.sources]\na-locked = locked_source:Locked\n")
+    (package / "locked_source.py").write_text(
+        "import errno\n"
+        "class Locked:\n"
+        "    def accepts(self, path):\n"
+        "        return path.suffix == '.locked'\n"
+        "    def load(self, path, workspace, options):\n"
+        "        raise PermissionError(errno.EACCES, 'Permission denied', str(path.parent / path.read_text()))\n"
+    )
+    monkeypatch.syspath_prepend(str(package))
+    model = tmp_path / "model.locked"
+    for forbidden, kind in (("weights.bin", InputError), ("/elsewhere", PermissionError)):
+        model.write_text(forbidden)
+        with pytest.raises(kind, match=forbidden):
+            load_source(model, tmp_path, SourceOptions())

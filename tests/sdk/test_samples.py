@@ -1,5 +1,6 @@
 """The data that users bring, and what is said of data that does not fit."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 
 from edgekit.errors import InputError
 from edgekit.samples import read_evaluation, read_samples
-from edgekit.tensors import TensorSpec
+from edgekit.tensors import Quantization, TensorSpec
 
 SPECS = (TensorSpec(name="image", dtype="float32", shape=("batch", 1, 4, 4)),)
 GOOD = np.zeros((6, 1, 4, 4), np.float32)
@@ -46,6 +47,28 @@ def test_unfit_inputs_are_refused(arrays: dict[str, object], told: str, tmp_path
     """A missing, misshapen, wrongly typed, empty or non-finite input is refused with file, field and what was expected."""
     with pytest.raises(InputError, match=rf"data\.npz.*{told}"):
         read_samples(save(tmp_path, **arrays), SPECS)
+
+
+def test_names_that_are_no_keywords_are_shown_how_to_give(tmp_path: Path) -> None:
+    """A missing array whose name numpy takes as no keyword is told with the call that writes it; what it writes is read."""
+    spec = TensorSpec(name="serving_default_x:0", dtype="float32", shape=("n", 1, 4, 4))
+    with pytest.raises(InputError, match=re.escape("by numpy.savez(path, **{'serving_default_x:0': array}).")):
+        read_samples(save(tmp_path, image=GOOD), (spec,))
+    assert len(read_samples(save(tmp_path, **{"serving_default_x:0": GOOD}), (spec,))[spec.name]) == 6
+
+
+def test_reals_for_integers_are_told_their_scale(tmp_path: Path) -> None:
+    """Reals for a quantised input are refused with the numpy that quantises them by the model's own scale; what it says fits."""
+    spec = TensorSpec(name="x", dtype="int8", shape=("n", 2), quantization=Quantization(scale=(0.5,), zero_point=(10,)))
+    reals = np.array([[-100.0, 0.0], [0.5, 90.0]], np.float32)
+    with pytest.raises(InputError, match=r"int8\[n, 2\] is expected\. Convert it: .*clip") as refused:
+        read_samples(save(tmp_path, x=reals), (spec,))
+    written = refused.value.remedy.removeprefix("Convert it: ").removesuffix(".")
+    converted = eval(written, {"array": reals})
+    assert read_samples(save(tmp_path, x=converted), (spec,))["x"].tolist() == [[-128, 10], [11, 127]]
+    whole = save(tmp_path, x=reals.astype(np.int64))
+    with pytest.raises(InputError, match=r"Convert it: array\.astype\('int8'\)\."):
+        read_samples(whole, (spec,))
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,13 @@ def test_str_reads_as_people_write_it() -> None:
     assert str(SPEC) == "image: float32[batch, 1, 8, 8]"
 
 
+def test_str_has_what_integers_mean() -> None:
+    """A quantised spec prints its scale and zero point too, without which nobody could write its integers."""
+    spec = TensorSpec(name="x", dtype="int8", shape=("n", 3), quantization=Quantization(scale=(0.5847029089927673,), zero_point=(83,)))
+    assert str(spec) == "x: int8[n, 3] with scale 0.584702909, zero point 83"
+    assert str(Quantization(scale=(0.1, 0.2), zero_point=(0, 0), axis=1)) == "2 scales along axis 1"
+
+
 def test_permutation_names_each_axis_once() -> None:
     """A permutation that is none is refused."""
     with pytest.raises(ValueError, match="once"):

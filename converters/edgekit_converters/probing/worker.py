@@ -162,13 +162,21 @@ def take_apart(job: Answer, feeds: Feeds) -> Answer:
         interpreter.set_tensor(details["index"], array.astype(details["dtype"]))
     interpreter.invoke()
     model = schema.ModelT.InitFromPackedBuf(Path(job["model"]).read_bytes(), 0)
-    whole = [operator for operator in model.subgraphs[0].operators if _stands_alone(operator)]
+    whole = [operator for operator in model.subgraphs[0].operators if _stands_alone(operator) and not _has_texts(model, operator)]
     return {"parts": [_write_part(model, operator, interpreter, Path(f"{job['outputs']}-{index}")) for index, operator in enumerate(whole)]}
 
 
 def _stands_alone(operator: Any) -> bool:
     """Whether *operator* has no other graph within it, as loops and branches have."""
     return not any(name.lower().endswith("subgraphindex") for name in vars(operator.builtinOptions or object))
+
+
+def _has_texts(model: Any, operator: Any) -> bool:
+    """Whether strings go into *operator* or come out: there are no figures to compare."""
+    from ai_edge_litert import schema_py_generated as schema
+
+    tensors = model.subgraphs[0].tensors
+    return any(tensors[index].type == schema.TensorType.STRING for index in (*operator.inputs, *operator.outputs) if index >= 0)
 
 
 def _write_part(model: Any, operator: Any, interpreter: Any, path: Path) -> dict[str, str]:

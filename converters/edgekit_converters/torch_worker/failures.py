@@ -8,12 +8,14 @@ _MAX_LETTERS = 600
 _OPERATOR = re.compile(r"target=torch\.ops\.([\w.]+)")
 #: torch.export tells the line of the model that it could not follow in the message alone.
 _PLACE = re.compile(r'File "([^"]+)", line (\d+)')
+#: What torch's messages go on with: the lines of its own code, the numbers of a tensor, advice to write custom operators.
+_CHATTER = re.compile(r"( Original exception)? Traceback \(most recent call last\):.*| Position: \d+ Value: .*| If it's a custom op.*")
 
 
 def tell_failure(error: BaseException) -> str:
     """The kind of *error*, the first paragraph of its message, and the line of code that it came from."""
     words = str(error).strip()
-    paragraph = " ".join(words.split("\n\n", maxsplit=1)[0].split())
+    paragraph = _CHATTER.sub("", " ".join(words.split("\n\n", maxsplit=1)[0].split()))
     return f"{type(error).__name__}: {paragraph}"[:_MAX_LETTERS] + _find_place(error, words)
 
 

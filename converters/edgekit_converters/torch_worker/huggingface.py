@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 import transformers
+from safetensors import safe_open
 
 from edgekit.arrays import Arrays
 from edgekit.errors import InputError
@@ -57,15 +58,7 @@ def _load(path: Path, subject: str) -> Any:
     try:
         config = transformers.AutoConfig.from_pretrained(path, local_files_only=True, trust_remote_code=False)
         kind = getattr(transformers, (config.architectures or [""])[0])
-        module, found = kind.from_pretrained(
-            path,
-            config=config,
-            local_files_only=True,
-            use_safetensors=True,
-            trust_remote_code=False,
-            dtype=torch.float32,
-            output_loading_info=True,
-        )
+        module, found = _read_weights(kind, config, path)
     except Exception as error:
         # transformers raises what each of its models and each missing package makes it raise.
         words = " ".join(str(error).split())[:400]
@@ -74,6 +67,33 @@ def _load(path: Path, subject: str) -> Any:
         names = sorted(found["missing_keys"])
         raise InputError(subject, f"its files lack {len(names)} of the weights, such as {names[0]!r}, which would be random", _SAVE)
     return module.eval().requires_grad_(requires_grad=False)
+
+
+def _read_weights(kind: Any, config: Any, path: Path) -> tuple[Any, dict[str, Any]]:
+    """A model of the class *kind* with the weights in *path*, and what transformers notes of them."""
+    given = {"local_files_only": True, "use_safetensors": True, "trust_remote_code": False}
+    try:
+        module, found = kind.from_pretrained(path, config=config, dtype=torch.float32, output_loading_info=True, **given)
+    except RuntimeError as error:
+        # transformers points to a report in its log.
+        mismatch = find_mismatch(kind, config, path)
+        if mismatch is None:
+            raise
+        raise ValueError(mismatch) from error
+    return module, found
+
+
+def find_mismatch(kind: Any, config: Any, path: Path) -> str | None:
+    """Which weight in *path* has another shape than *kind* wants by its *config*; None where none has."""
+    with torch.device("meta"):
+        wanted = {name: list(tensor.shape) for name, tensor in kind(config).state_dict().items()}
+    for file in sorted(path.glob("*.safetensors")):
+        with safe_open(file, framework="pt") as weights:
+            for name in weights.keys():  # noqa: SIM118 - it is no dictionary
+                shape = weights.get_slice(name).get_shape()
+                if wanted.get(name, shape) != shape:
+                    return f"its weight {name!r} has the shape {shape}, and config.json asks for {wanted[name]}"
+    return None
 
 
 _SAVE = "Save it again with model.save_pretrained(directory), with a version of transformers that has this model."

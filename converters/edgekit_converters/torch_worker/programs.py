@@ -13,7 +13,7 @@ from edgekit.errors import InputError
 from edgekit.tensors import TensorSpec
 from edgekit_converters.torch_exporting import ExportRequest
 from edgekit_converters.torch_worker.examples import match_example
-from edgekit_converters.torch_worker.failures import tell_failure
+from edgekit_converters.torch_worker.failures import tell_cause
 from edgekit_converters.torch_worker.models import TorchModel
 from edgekit_converters.torch_worker.sampling import draw_samples, is_telling
 
@@ -51,7 +51,7 @@ def _read(request: ExportRequest) -> Any:
         return load_pt2(request.source).exported_programs["model"]
     except Exception as error:
         # The reader raises whatever a field of another kind makes of it.
-        raise InputError(request.subject, f"torch.export cannot load it: {tell_failure(error)}", _EXPORT) from error
+        raise InputError(request.subject, f"torch.export cannot load it: {tell_cause(error)}", _EXPORT) from error
 
 
 def _check_mode(program: Any, subject: str) -> None:

@@ -61,3 +61,11 @@ def test_arrays_that_are_no_linear_model_are_refused(tmp_path: Path) -> None:
     np.savez(path, weights=np.zeros((3, 4), np.float32), bias=np.zeros(2, np.float32))
     with pytest.raises(InputError, match=r"odd\.npz.*float32\[2\].*float32\[classes\]"):
         ScorecardSource().load(path, tmp_path, SourceOptions())
+
+
+def test_a_damaged_archive_is_nobodys(scorecard: Path) -> None:
+    """Every source is asked about every file, so an archive whose table of contents is damaged is not taken, and nothing is raised."""
+    data = bytearray(scorecard.read_bytes())
+    data[data.rindex(b"PK\x01\x02")] ^= 1
+    scorecard.write_bytes(data)
+    assert not ScorecardSource().accepts(scorecard)

@@ -34,6 +34,7 @@ Examples:
   edgekit convert shop.models:make_encoder -o bundle --example inputs.npz
   edgekit convert bert-directory -o bundle --shape sequence=128 --precision fp32,int8-dynamic
   edgekit convert model.keras -o bundle
+  edgekit convert saved-model-directory -o bundle
   edgekit convert model.tflite -o bundle --to tflite,openvino
   edgekit convert model.xml -o bundle
   edgekit convert digits.onnx -o digits-bundle --save-recipe digits.toml

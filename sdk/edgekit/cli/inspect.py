@@ -38,10 +38,18 @@ def inspect(path: Path | None, *, as_json: bool, schema: bool, processing: bool,
         raise click.UsageError("Give the PATH of a bundle or a model file.", click.get_current_context())
     elif processing:
         _inspect_processing(path, samples, picture, as_json=as_json)
-    elif path.is_dir() or path.name == "manifest.json":
+    elif path.name == "manifest.json" or (path.is_dir() and not _is_model(path)):
         _inspect_bundle(path if path.is_dir() else path.parent, as_json=as_json)
     else:
         _inspect_model(path, as_json=as_json)
+
+
+def _is_model(directory: Path) -> bool:
+    """Whether *directory* is a model's and no bundle's, as a SavedModel is."""
+    from edgekit.bundles import MANIFEST
+    from edgekit.model_kinds import PLAIN_DIRECTORY, find_kind
+
+    return not (directory / MANIFEST).exists() and find_kind(directory) is not PLAIN_DIRECTORY
 
 
 def _print_schema() -> None:
@@ -140,9 +148,9 @@ def _lineage(manifest: "Manifest") -> list[tuple[str, str]]:
 
 def _inspect_model(path: Path, *, as_json: bool) -> None:
     from edgekit.cli.console import print_json, say
-    from edgekit.inspection import describe_model
+    from edgekit.inspection import inspect_model
 
-    description = describe_model(path)
+    description = inspect_model(path)
     for reason in description.unknown:
         say(f"unknown: {reason}")
     if as_json:

@@ -47,7 +47,7 @@ EXIT_CODES: tuple[tuple[type[EdgekitError], int], ...] = (
 # fmt: on
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
-_REFUSED = (errno.EACCES, errno.EPERM, errno.EROFS)
+_REFUSED = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENAMETOOLONG)
 
 
 class _Terminated(KeyboardInterrupt):

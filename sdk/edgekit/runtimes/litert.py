@@ -113,9 +113,11 @@ def _open(path: Path, threads: int, runtime: str, make_interpreter: Callable[...
     try:
         interpreter = make_interpreter(model_path=str(path), num_threads=threads)
         interpreter.allocate_tensors()
+        inputs, outputs = interpreter.get_input_details(), interpreter.get_output_details()
     except (ValueError, RuntimeError) as error:
+        # A name of a tensor that is no text is a ValueError too.
         raise refuse_model(path, runtime, error) from error
-    return TFLiteSession(path, runtime, interpreter, interpreter.get_input_details(), interpreter.get_output_details())
+    return TFLiteSession(path, runtime, interpreter, inputs, outputs)
 
 
 def _describe(path: Path, kind: str, index: int, details: _Details) -> TensorSpec:

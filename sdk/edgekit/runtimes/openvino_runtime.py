@@ -1,5 +1,6 @@
 """OpenVINO, on the CPU."""
 
+import functools
 import threading
 from collections.abc import Sequence
 from pathlib import Path
@@ -78,17 +79,29 @@ class OpenVINORuntime:
     def open(self, path: Path, threads: int) -> NativeSession:
         """Load the IR whose ``.xml`` is at *path*, with the ``.bin`` of the same name beside it; raises as Runtime.open says."""
         try:
-            import openvino
+            core = find_core()
         except ImportError as error:
             raise lacks_runtime(self.name, "openvino", error) from error
         check_openvino(path)
         try:
-            core = openvino.Core()
             compiled = core.compile_model(core.read_model(path), "CPU", _options(threads))
             request = compiled.create_infer_request()
         except Exception as error:
             raise refuse_model(path, self.name, error) from error
         return OpenVINOSession(path, compiled, request)
+
+
+@functools.cache
+def find_core() -> Any:
+    """The ``openvino.Core`` of this process, which is kept until it ends.
+
+    Where a CPU has so many registers that they fill the usual stack for signals, its plug-in gives the thread that loads it
+    a larger one. When another thread gives back the last core, the plug-in is unloaded and that stack freed, but still
+    named: the next signal, a SIGTERM say, then ends the process with SIGSEGV.
+    """
+    import openvino
+
+    return openvino.Core()
 
 
 def _options(threads: int) -> dict[str, str | int | bool]:

@@ -29,6 +29,12 @@ def test_long_messages_are_cut() -> None:
     assert len(tell_failure(RuntimeError("x" * 9999))) <= 600
 
 
+@pytest.mark.parametrize("more", ["Original exception Traceback (most recent call last):\n  File 'a'", "Position: 0\nValue: (tensor([0.1]),)"])
+def test_code_and_numbers_of_torchs_own_are_left_out(more) -> None:
+    """A traceback, or the elements of a tensor, inside of a message say nothing to whoever reads it."""
+    assert tell_failure(RuntimeError(f"no such operator\n{more}")) == "RuntimeError: no such operator"
+
+
 def test_the_cause_of_a_chain_is_told_with_its_operator() -> None:
     """torch.onnx wraps its errors: the first one is told, with the operator that a later one names."""
     outer = fail(RuntimeError("at %x : [target=torch.ops.aten.svd.default](args)"), fail(ValueError("only 4D")))

@@ -1,5 +1,6 @@
 """Hugging Face models brought to life: their inputs, their tokens, and what a user may say of them."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +17,15 @@ SMALL = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "i
 
 @pytest.fixture
 def load(tmp_path: Path):
-    """A seeded model of transformers, saved and loaded, with what a user says of its inputs."""
+    """A seeded model of transformers, saved, its configuration damaged, and loaded, with what a user says of its inputs."""
     transformers = pytest.importorskip("transformers")
     from edgekit_converters.torch_worker.huggingface import load_directory
 
-    def load_model(kind: str, *inputs: TensorSpec, **config: Any) -> Any:
+    def load_model(kind: str, *inputs: TensorSpec, damage: dict[str, Any] | None = None, **config: Any) -> Any:
         model = getattr(transformers, kind)
         model(model.config_class(**SMALL, **config)).save_pretrained(tmp_path)
+        file = tmp_path / "config.json"
+        file.write_text(json.dumps(json.loads(file.read_text()) | (damage or {})))
         request = ExportRequest(kind="huggingface", subject="model", source=str(tmp_path), directory=str(tmp_path), inputs=inputs)
         return load_directory(request)
 
@@ -55,3 +58,9 @@ def test_sizes_of_pictures_can_be_changed(load) -> None:
     assert load("ResNetForImageClassification", given, **config).inputs == (given,)
     with pytest.raises(InputError, match=r"picture.*the model takes pixel_values"):
         load("ResNetForImageClassification", TensorSpec(name="picture", dtype="float32", shape=("batch", 3, 32, 48)), **config)
+
+
+def test_weights_of_another_shape_are_named(load) -> None:
+    """Where the configuration asks for other shapes than the weights have, the first such weight is named with both."""
+    with pytest.raises(InputError, match=r"its weight 'embeddings\.word_embeddings\.weight' has the shape \[50, 32\].*asks for \[60, 32\]"):
+        load("BertModel", vocab_size=50, damage={"vocab_size": 60})

@@ -121,10 +121,14 @@ def test_outputs_of_transformers_keep_their_names(load, torch) -> None:
         (lambda graph, members: members.update({"given/data/weights/weight_0": bytes(4)}), "out of bounds for storage"),
         (lambda graph, members: graph["graph_module"]["graph"]["nodes"].clear(), "KeyError"),
         (lambda graph, members: graph["schema_version"].update(major=99), "schema version"),
+        (
+            lambda graph, members: graph["graph_module"]["graph"]["nodes"][0].update(target="torch.ops.aten.absent.default"),
+            "resolve torch.ops.aten.absent.default to an operator\\. \\(",
+        ),
     ],
 )
 def test_damaged_programs_are_told_by_what_torch_finds(damage, told, load, torch) -> None:
-    """Weights that are cut off, calls that are gone, and a newer file's version are told in torch's words."""
+    """Weights that are cut off, calls that are gone or unknown, and a newer file's version are told in torch's words."""
     module = make_module(torch, lambda self, x: x + self.table, table=torch.nn.Parameter(torch.ones(3)))
     with pytest.raises(InputError, match=rf"given\.pt2: torch\.export cannot load it: .*{told}"):
         load(module, torch.ones(2, 3), damage=damage)

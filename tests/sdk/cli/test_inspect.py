@@ -73,6 +73,14 @@ def test_what_is_no_model_is_refused(name, capsys):
     assert name in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(("name", "said"), [("saved_model.pb", "a TensorFlow SavedModel"), ("config.json", "a Hugging Face model directory")])
+def test_a_directory_that_is_a_model_is_called_so(tmp_path, capsys, name, said):
+    """Whoever inspects the directory of a model is told which kind it is, and not that a manifest is missing."""
+    (tmp_path / name).write_bytes(b"{}")
+    assert run(tmp_path) == 2
+    assert f"it is {said}. edgekit inspects bundles" in capsys.readouterr().err
+
+
 def test_no_path_is_wrong_use(capsys):
     """Without a path the command says what it needs."""
     assert run() == 2

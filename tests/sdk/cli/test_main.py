@@ -58,6 +58,7 @@ def raising(error):
         (TransferError("https://example.org", "it cannot be reached"), 5),
         (OSError(errno.ENOSPC, "No space left on device", "bundle"), 2),
         (OSError(errno.EACCES, "Permission denied", "bundle"), 2),
+        (OSError(errno.ENAMETOOLONG, "File name too long", "bundle"), 2),
         (click.UsageError("no"), 2),
         (click.FileError("file"), 2),
         (KeyboardInterrupt(), 130),

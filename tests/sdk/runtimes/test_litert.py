@@ -51,3 +51,12 @@ def test_a_wrong_dtype_is_refused(runtime):
     """An input of another dtype than the file's is refused, not reinterpreted."""
     with pytest.raises(InputError, match=r"affine\.tflite"):
         runtime.open(DATA / "affine.tflite", 1).run([np.zeros((1, 3), np.int8)])
+
+
+def test_a_name_that_is_no_text_is_refused(runtime, tmp_path):
+    """A file that names a tensor in bytes that are no text is refused like any damaged one."""
+    data = (DATA / "affine.tflite").read_bytes()
+    # The input's name is a string of one letter: its length, and the letter.
+    (tmp_path / "damaged.tflite").write_bytes(data.replace(b"\x01\x00\x00\x00x\x00", b"\x01\x00\x00\x00\xff\x00"))
+    with pytest.raises(InputError, match=r"damaged\.tflite"):
+        runtime.open(tmp_path / "damaged.tflite", 1)

@@ -1,5 +1,9 @@
 """What only OpenVINO has: two files for one model, and several outputs."""
 
+import signal
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -50,3 +54,29 @@ def test_weights_cut_off_are_refused(tmp_path):
     (tmp_path / "two.bin").write_bytes(weights[: len(weights) // 2])
     with pytest.raises(InputError, match=r"two\.xml"):
         OpenVINORuntime().open(tmp_path / "two.xml", 1)
+
+
+SIGNALLED = """
+import gc, os, signal, sys, threading
+from pathlib import Path
+from edgekit.runtimes.openvino_runtime import OpenVINORuntime
+
+sessions = [OpenVINORuntime().open(Path(sys.argv[1]), 1)]
+
+def give_back():
+    sessions.pop().close()
+    gc.collect()
+
+thread = threading.Thread(target=give_back)
+thread.start()
+thread.join()
+signal.signal(signal.SIGTERM, lambda *_: os._exit(7))
+signal.raise_signal(signal.SIGTERM)
+"""
+
+
+def test_a_signal_is_survived_after_another_thread_has_closed_the_model(tmp_path):
+    """A process whose only model was closed by another thread than the one that opened it still hears SIGTERM."""
+    write_two_outputs(tmp_path / "two.xml")
+    done = subprocess.run([sys.executable, "-c", SIGNALLED, tmp_path / "two.xml"], check=False, timeout=120)
+    assert done.returncode == 7, signal.Signals(-done.returncode).name if done.returncode < 0 else done.returncode

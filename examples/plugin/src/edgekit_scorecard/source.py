@@ -29,10 +29,13 @@ class ScorecardSource:
 
     def accepts(self, path: Path) -> bool:
         """Whether *path* is an .npz file with the two arrays of a linear model."""
-        if path.suffix != ".npz" or not path.is_file() or not zipfile.is_zipfile(path):
+        if path.suffix != ".npz" or not path.is_file():
             return False
-        with zipfile.ZipFile(path) as archive:
-            return set(archive.namelist()) >= _MEMBERS
+        try:
+            with zipfile.ZipFile(path) as archive:
+                return set(archive.namelist()) >= _MEMBERS
+        except (zipfile.BadZipFile, NotImplementedError, ValueError):
+            return False  # a damaged archive may be anybody's: whoever is asked next, or nobody, takes it
 
     def load(self, path: Path, workspace: Path, options: SourceOptions) -> SourceModel:
         """Read *path*; InputError where its arrays are no linear model."""
