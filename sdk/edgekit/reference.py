@@ -5,7 +5,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from edgekit.answering import answer_items
 from edgekit.box_parity import BoxReader, prepare_box_reader
 from edgekit.build_data import CALIBRATION_SAMPLES, DataSet, find_truths, judge_data, open_data, prepare_data
 from edgekit.build_request import BuildRequest, Progress
@@ -24,7 +23,7 @@ from edgekit.metrics.registry import choose_metric, find_metric
 from edgekit.model_kinds import UNKNOWN_KIND, find_kind
 from edgekit.parity import answer_samples, find_range, measure_parity
 from edgekit.plugins import SOURCES, find_plugins, load_plugin
-from edgekit.raw_items import choose_items, make_up_items
+from edgekit.raw_items import choose_items, make_up_items, spread_keys
 from edgekit.runtimes.registry import find_runtime
 from edgekit.tensors import TensorSpec
 
@@ -153,7 +152,7 @@ class _Consultation:
 
     def _measure(self, metric: Metric, evaluation: DataSet) -> tuple[Truths, float]:
         """What is true of each item, and the source model's value of *metric*."""
-        answers = answer_items(self.session, evaluation.prepared, self.choice.pipeline, SOURCE, evaluation.dataset.classes, self.progress)
+        answers = evaluation.ask(self.session, SOURCE, self.progress)
         truths = find_truths(evaluation, metric, answers)
         return truths, metric.measure(answers, truths)
 
@@ -189,7 +188,7 @@ class _Consultation:
                 )
             items, raw_origin = make_up_items(choice.pipeline, self.request.seed), "synthetic"
         else:
-            keys = data.find_keys(rows)
+            keys = spread_keys(data.find_keys(rows), self.request.seed)
             items = choose_items(choice.pipeline.contract, [data.dataset.read(key).raws for key in keys])
         recorded = record_items(choice.pipeline, self.session, items, SOURCE)
         return (recorded, raw_origin) if recorded else ((), None)
