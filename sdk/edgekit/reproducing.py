@@ -2,7 +2,7 @@
 
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -24,6 +24,9 @@ from edgekit.weights import compare_weights, read_weights
 
 #: What a bundle is made of, each by a field of its recipe.
 _ROLES = ("source", "calibration", "evaluation", "example")
+
+#: What a lineage names among the tools that writes no file by itself.
+_OUR_OWN = ("edgekit", "python", "passes", "framework")
 
 Verdict = Literal["same bytes", "same tensors", "within parity", "differs", "not made", "new"]
 AGREEING: tuple[Verdict, ...] = ("same bytes", "same tensors", "within parity")
@@ -210,12 +213,12 @@ def _compare_variants(bundle: VerifiedBundle, again: VerifiedBundle, *, is_expla
 def _compare_variant(bundle: VerifiedBundle, variant: Variant, again: VerifiedBundle, made: Variant, *, is_explained: bool) -> VariantResult:
     digests = {entry.path: entry.digest for entry in made.files}
     files = {entry.path: digests.get(entry.path) == entry.digest for entry in variant.files}
-    metric = _compare_metric(variant.metric, made.metric)
+    metric = compare_metrics(variant.metric, made.metric)
     if all(files.values()) and len(files) == len(digests):
         return VariantResult(id=variant.id, verdict="same bytes", files=files, metric=metric)
     verdict, note = _judge(bundle, variant, again, made)
     if not is_explained:
-        note = f"{note}; {_name_tools(variant)}"
+        note = f"{note}; {_name_tools(variant, again.manifest.lineage.tools)}"
     return VariantResult(id=variant.id, verdict=verdict, files=files, metric=metric, note=note)
 
 
@@ -250,14 +253,19 @@ def _find_fault(bundle: VerifiedBundle, variant: Variant, again: VerifiedBundle,
     return None
 
 
-def _name_tools(variant: Variant) -> str:
-    """Whose fault it is that bytes differ where source, data, versions and machine do not."""
-    target = next((name for name in find_plugins(TARGETS) if variant.id.startswith(f"{name}-")), None)
-    tools = "the tool that makes it" if target is None else ", ".join(load_plugin(TARGETS, target)().list_tools())
+def _name_tools(variant: Variant, used: Iterable[str]) -> str:
+    """Whose fault it may be that bytes differ where source, data, versions and machine do not: of the tools that were *used*, those
+    that read the source, and those that made this format.
+    """
+    made_by = {name: set(load_plugin(TARGETS, name)().list_tools()) for name in find_plugins(TARGETS)}
+    mine = next((tools for name, tools in made_by.items() if variant.id.startswith(f"{name}-")), set())
+    others = set().union(*made_by.values()) - mine
+    tools = ", ".join(name for name in used if name not in others and name not in _OUR_OWN)
     return f"of the same source and data, on the same machine, other bytes were written: one of {tools} is not deterministic"
 
 
-def _compare_metric(before: Metric | None, after: Metric | None) -> MetricResult | None:
+def compare_metrics(before: Metric | None, after: Metric | None) -> MetricResult | None:
+    """How *after* stands to *before*; None where one is missing, or they are not the same metric."""
     if before is None or after is None or before.name != after.name:
         return None
     low, high = before.interval or (before.value, before.value)
