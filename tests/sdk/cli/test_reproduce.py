@@ -1,20 +1,21 @@
 """`edgekit reproduce` says whether a bundle comes out the same, and its exit code says it too."""
 
 import json
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace as replace_fields
 
 from edgekit.build import build_bundle
 from edgekit.build_request import BuildRequest
-from edgekit.bundles import open_bundle
-from edgekit.changes import Change
+from edgekit.bundles import MANIFEST, open_bundle
 from edgekit.cli.main import run_command
 from edgekit.cli.reproduce import reproduce
-from edgekit.reproducing import Reproduction, VariantResult
+from edgekit.files import digest_bytes, digest_file
 
 DIGITS = Path(__file__).parents[3] / "examples" / "digits"
-DIGEST = "sha256:" + "a" * 64
 
 
 def run(*argv):
@@ -23,57 +24,70 @@ def run(*argv):
     return stop.value.code
 
 
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """One variant of the digits, without data."""
+    destination = tmp_path_factory.mktemp("made") / "bundle"
+    build_bundle(BuildRequest(source=DIGITS / "digits.onnx", destination=destination, formats=("onnx",), precisions=("fp32",)), lambda *_: None)
+    return destination
+
+
 @pytest.fixture
-def found(monkeypatch):
-    """Lets the reproduction end in what a test says."""
+def altered(made, tmp_path):
+    """A copy of it whose model has another remark in it."""
+    import onnx
 
-    def end(*variants, differences=()):
-        made = Reproduction(name="digits", digest=DIGEST, differences=differences, golden=True, variants=variants)
-        monkeypatch.setattr("edgekit.reproducing.reproduce_bundle", lambda *_: made)
-
-    return end
+    shutil.copytree(made, tmp_path / "altered")
+    bundle = open_bundle(tmp_path / "altered")
+    (variant,) = bundle.manifest.variants
+    path = bundle.path_of(variant)
+    model = onnx.load(path)
+    model.producer_name = "another"
+    onnx.save(model, path)
+    entry = replace_fields(variant.files[0], digest=digest_file(path), length=path.stat().st_size)
+    (bundle.root / MANIFEST).write_bytes(replace_fields(bundle.manifest, variants=(replace_fields(variant, files=(entry,)),)).encode())
+    return bundle.root
 
 
 @pytest.mark.workstation
-def test_a_bundle_is_made_again(tmp_path, capsys, monkeypatch):
+def test_a_bundle_is_made_again(made, tmp_path, capsys, monkeypatch):
     """Without options the files are found where the recipe says; the table says what came out, and -o keeps it."""
-    request = BuildRequest(source=DIGITS / "digits.onnx", destination=tmp_path / "bundle", formats=("onnx",), precisions=("fp32",))
-    build_bundle(request, lambda *_: None)
     monkeypatch.chdir(DIGITS)
-    assert run(tmp_path / "bundle", "-o", tmp_path / "again") == 0
+    assert run(made, "-o", tmp_path / "again") == 0
     captured = capsys.readouterr()
     assert "Source, data, versions of tools and machine are as they were." in captured.out
     assert "onnx-fp32   same bytes   1 of 1" in captured.out
     assert "making onnx-fp32" in captured.err
-    assert open_bundle(tmp_path / "again").manifest.files == open_bundle(tmp_path / "bundle").manifest.files
-    assert run(tmp_path / "bundle", "-o", tmp_path / "bundle") == 2
+    assert open_bundle(tmp_path / "again").manifest.files == open_bundle(made).manifest.files
+    assert run(made, "-o", made) == 2
     assert "it is the bundle itself" in capsys.readouterr().err
 
 
-def test_what_differs_ends_with_a_refusal(small_bundle, found, capsys):
-    """Where a variant differs the code is 3, what was not as it was stands first, and JSON alone is on stdout all the same."""
-    differences = (Change(what="onnx", before="1.22", after="1.23"),)
-    found(VariantResult(id="onnx-fp32", verdict="differs", files={"m": False}, note="logits deviates by 2"), differences=differences)
-    assert run(small_bundle.root) == 3
-    captured = capsys.readouterr()
-    assert captured.out.index("not as it was") < captured.out.index("onnx-fp32: logits deviates by 2.")
-    assert "made again it is not the same: onnx-fp32" in captured.err
-    assert run(small_bundle.root, "--json") == 3
-    record = json.loads(capsys.readouterr().out)
-    assert (record["agrees"], record["variants"][0]["verdict"]) == (False, "differs")
-
-
-def test_what_agrees_is_no_refusal(small_bundle, found, capsys):
-    """Other bytes with the same tensors, or within parity, and a new variant are told, and the code is 0."""
-    found(
-        VariantResult(id="onnx-fp32", verdict="same tensors", files={"m": False}, note="one of onnx is not deterministic"),
-        VariantResult(id="onnx-int8", verdict="within parity", files={"m": False}, note="1 of 9 constants differ"),
-        VariantResult(id="tflite-fp32", verdict="new", note="it was not in the bundle"),
-    )
-    assert run(small_bundle.root) == 0
+@pytest.mark.workstation
+def test_other_bytes_with_the_same_tensors_are_no_refusal(altered, capsys):
+    """Where only bytes differ the code is 0, and the tools that may not be deterministic are named."""
+    assert run(altered, "--source", DIGITS / "digits.onnx") == 0
     printed = capsys.readouterr().out
-    for told in ("same tensors", "0 of 1", "one of onnx is not deterministic", "it was not in the bundle"):
-        assert told in printed
+    assert "onnx-fp32   same tensors   0 of 1" in printed
+    assert "one of onnx, onnxruntime, onnxslim, onnx-ir is not deterministic" in printed
+
+
+@pytest.mark.workstation
+def test_what_differs_ends_with_a_refusal(altered, tmp_path, capsys):
+    """Where a variant gives other answers than the bundle recorded the code is 3; what was not as it was is told, and JSON stays alone."""
+    bundle = open_bundle(altered)
+    golden = bundle.read_golden()
+    recorded = replace(golden, outputs={name: array * 1.5 for name, array in golden.outputs.items()}).encode()
+    (altered / "golden.npz").write_bytes(recorded)
+    entry = replace_fields(bundle.manifest.golden, digest=digest_bytes(recorded), length=len(recorded))
+    lineage = replace_fields(bundle.manifest.lineage, tools=bundle.manifest.lineage.tools | {"onnx": "1.0"})
+    (altered / MANIFEST).write_bytes(replace_fields(bundle.manifest, golden=entry, lineage=lineage).encode())
+    assert run(altered, "--source", DIGITS / "digits.onnx", "--json") == 3
+    captured = capsys.readouterr()
+    record = json.loads(captured.out)
+    assert (record["agrees"], record["golden"], record["variants"][0]["verdict"]) == (False, False, "differs")
+    assert [one["what"] for one in record["differences"]] == ["onnx"]
+    assert "made again it is not the same: onnx-fp32" in captured.err
 
 
 @pytest.mark.parametrize("argv", [("none",), (".",)])
