@@ -107,7 +107,8 @@ def digest_data(dataset: Dataset, keys: Sequence[str]) -> str:
     """The digest of a set: that of its one file where one holds all, else that of what the samples *keys* are made of."""
     if dataset.files == (dataset.path,) and dataset.find_file(dataset.keys[0]) is None:
         return digest_file(dataset.path)
-    return digest_dataset(dataset, keys)
+    # Sorted, since those that were skipped are told apart only after they were read, and a plan does not read them all.
+    return digest_dataset(dataset, sorted(keys))
 
 
 def prepare_data(dataset: Dataset, role: Role, request: BuildRequest, choice: Choice, directory: Path, progress: Progress) -> DataSet:

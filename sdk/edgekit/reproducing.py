@@ -7,11 +7,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
+from msgspec.structs import replace as replace_fields
+
 from edgekit.box_parity import prepare_box_reader
 from edgekit.build import build_bundle
 from edgekit.build_request import BuildRequest, Progress
 from edgekit.bundles import MANIFEST, VerifiedBundle, open_bundle
 from edgekit.changes import Change, compare_texts
+from edgekit.contract import Step, Tokenize
+from edgekit.contract_choice import FOLDER
 from edgekit.errors import ConversionError, DeviceError, InputError, ParityError
 from edgekit.manifest import Manifest, Metric, Variant
 from edgekit.measuring import IsolatedSession
@@ -165,17 +169,28 @@ def _find_file(bundle: VerifiedBundle, role: str, given: Path | None, written: s
 
 
 def _copy_contract(bundle: VerifiedBundle, workspace: Path) -> Path | None:
-    """The contract that *bundle* holds, as a file in *workspace* with the files that it names; None where it has none."""
+    """The contract that *bundle* holds, as a file in *workspace* beside the files that it names; None where it has none."""
     contract = bundle.manifest.processing
     if contract is None:
         return None
+    path = workspace / "given" / "contract.json"
     for entry in contract.files:
-        place = workspace / entry.path
+        place = path.parent / _lift(entry.path)
         place.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(bundle.root / entry.path, place)
-    path = workspace / "processing.json"
-    path.write_bytes(contract.encode())
+    inputs = tuple(replace_fields(feature, steps=tuple(map(_lift_file, feature.steps))) for feature in contract.inputs)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(replace_fields(contract, inputs=inputs, files=()).encode())
     return path
+
+
+def _lift(name: str) -> str:
+    """The name that a contract's file had before the build put it into the bundle's folder for them."""
+    return name.removeprefix(f"{FOLDER}/")
+
+
+def _lift_file(step: Step) -> Step:
+    return replace_fields(step, file=_lift(step.file)) if isinstance(step, Tokenize) else step
 
 
 def find_differences(before: Manifest, after: Manifest) -> list[Change]:

@@ -37,6 +37,7 @@ REQUEST = BuildRequest(
     task="classify",
     samples=300,
     golden_raw=True,
+    parent="digits@1.0.0",
     threads=2,
     seed=7,
     digests={"source": DIGEST},

@@ -8,13 +8,17 @@ import numpy as np
 import pytest
 from msgspec.structs import replace as replace_fields
 
+from edgekit.artifacts import FileEntry
 from edgekit.build import build_bundle
 from edgekit.build_request import BuildRequest
 from edgekit.bundles import MANIFEST, VerifiedBundle, open_bundle
+from edgekit.contract import Feature, Processing, Tokenize
+from edgekit.contract_choice import place_files
 from edgekit.conversion import SourceOptions
 from edgekit.errors import InputError
 from edgekit.files import digest_bytes, digest_file
 from edgekit.manifest import Metric
+from edgekit.processing.presets import read_processing
 from edgekit.reproducing import Given, Reproduction, VariantResult, compare_metrics, find_differences, reproduce_bundle, request_again
 
 DIGITS = Path(__file__).parents[2] / "examples" / "digits"
@@ -227,6 +231,23 @@ def test_the_request_is_that_of_the_recipe(small_bundle: VerifiedBundle, tmp_pat
         seed=3,
         options=SourceOptions(shapes={"batch": (1,)}),
     )
+
+
+def test_the_contract_is_that_of_the_bundle(small_bundle: VerifiedBundle, tmp_path: Path) -> None:
+    """The contract and its files come from the bundle, so that neither the user's file nor a preset of today's decides."""
+    text = Feature(name="text", kind="text", steps=(Tokenize(file="processing/words/tokenizer.json", feeds={"x": "ids"}),))
+    place = small_bundle.root / "processing" / "words" / "tokenizer.json"
+    place.parent.mkdir(parents=True)
+    place.write_text("{}")
+    entry = FileEntry(path="processing/words/tokenizer.json", digest=digest_file(place), length=2)
+    bundle = rewrite(give_recipe(small_bundle, source="x.onnx", task="text"), processing=Processing(task="text", inputs=(text,), files=(entry,)))
+    request = request_again(bundle, GIVEN, tmp_path / "again", tmp_path)
+    assert request.processing is not None
+    assert request.task is None
+    given = read_processing(request.processing)
+    root = tmp_path / "placed"
+    files = {one.path: request.processing.parent / one.path for one in given.files}
+    assert place_files(given, files, root) == bundle.manifest.processing
 
 
 @pytest.mark.parametrize(

@@ -65,7 +65,7 @@ def to_words(recipe: "Recipe", base: Path) -> dict[str, Any]:
     from edgekit.recipe import is_factory
 
     fields = recipe.list_fields()
-    plain = ("name", "target", "formats", "precisions", "samples", "metric", "max_drop", "task", "golden_raw", "threads", "seed")
+    plain = ("name", "parent", "target", "formats", "precisions", "samples", "metric", "max_drop", "task", "golden_raw", "threads", "seed")
     paths = ("output", "calibration", "evaluation", "processing", "example")
     words: dict[str, Any] = {name: fields[name] for name in plain if name in fields}
     words |= {name: str(base / fields[name]) for name in paths if name in fields}

@@ -117,6 +117,7 @@ def test_fields_become_the_words_of_options():
 def test_a_saved_recipe_makes_the_same_bundle(tmp_path, capsys):
     """--save-recipe keeps what was asked with the digests of what was read, and --recipe makes the same files of it."""
     argv = (DIGITS / "digits.onnx", "--to", "onnx", "--precision", "fp32", "--evaluation", DIGITS / "evaluation.npz")
+    argv += ("--parent", "digits@0.9.0")
     assert run(*argv, "-o", tmp_path / "first", "--save-recipe", tmp_path / "digits.toml") == 0
     assert f"Recipe: {tmp_path / 'digits.toml'}" in capsys.readouterr().err
     assert read_recipe(tmp_path / "digits.toml").digests.given.keys() == {"source", "evaluation"}
@@ -124,6 +125,7 @@ def test_a_saved_recipe_makes_the_same_bundle(tmp_path, capsys):
     first, second = (open_bundle(tmp_path / name).manifest for name in ("first", "second"))
     assert first.files == second.files
     assert second.lineage.recipe["formats"] == ["onnx"]
+    assert second.lineage.parent == "digits@0.9.0"
 
 
 def test_a_dry_run_makes_nothing(tmp_path, capsys):
