@@ -164,6 +164,7 @@ def test_help_and_the_agent_load_no_framework():
     code = (
         "import sys, edgekit_agent.agent, edgekit_agent.commands\n"
         "heavy = {'onnxruntime', 'ai_edge_litert', 'openvino', 'tflite_runtime', 'onnx', 'torch', 'tensorflow'} & set(sys.modules)\n"
+        "heavy |= {'PIL', 'cv2', 'soundfile', 'soxr', 'tokenizers', 'edgekit.processing.pipeline', 'edgekit.golden_raw'} & set(sys.modules)\n"
         "print(sorted(heavy))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, timeout=60).stdout == b"[]\n"
