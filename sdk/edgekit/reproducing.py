@@ -2,13 +2,14 @@
 
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 from msgspec.structs import replace as replace_fields
 
+from edgekit.artifacts import FileEntry
 from edgekit.box_parity import prepare_box_reader
 from edgekit.build import build_bundle
 from edgekit.build_request import BuildRequest, Progress
@@ -78,13 +79,13 @@ class Reproduction(Record, frozen=True, kw_only=True):
     """What came of making a bundle again.
 
     *differences* are those between then and now that nobody's arithmetic is to blame for: source, data, versions, machine.
-    *golden* says whether the golden samples are the same bytes.
+    *shared* has each file that all variants share, such as the golden samples, with whether its bytes are the same.
     """
 
     name: Name
     digest: Digest
     differences: tuple[Change, ...]
-    golden: bool
+    shared: dict[str, bool]
     variants: tuple[VariantResult, ...]
 
     @property
@@ -110,7 +111,7 @@ def reproduce_bundle(bundle: VerifiedBundle, given: Given, destination: Path, pr
         name=bundle.manifest.name,
         digest=bundle.digest,
         differences=differences,
-        golden=bundle.manifest.golden.digest == again.manifest.golden.digest,
+        shared=_compare_digests(bundle.manifest.shared_files, again.manifest.shared_files),
         variants=tuple(_compare_variants(bundle, again, is_explained=bool(differences))),
     )
 
@@ -213,6 +214,12 @@ def _list_conditions(manifest: Manifest) -> dict[str, str]:
     }
 
 
+def _compare_digests(before: Sequence[FileEntry], after: Sequence[FileEntry]) -> dict[str, bool]:
+    """Each file of *before* with whether *after* has the same bytes there."""
+    digests = {entry.path: entry.digest for entry in after}
+    return {entry.path: digests.get(entry.path) == entry.digest for entry in before}
+
+
 def _compare_variants(bundle: VerifiedBundle, again: VerifiedBundle, *, is_explained: bool) -> Iterator[VariantResult]:
     made = {variant.id: variant for variant in again.manifest.variants}
     reasons = {one.id: one.reason for one in again.manifest.skipped}
@@ -226,10 +233,9 @@ def _compare_variants(bundle: VerifiedBundle, again: VerifiedBundle, *, is_expla
 
 
 def _compare_variant(bundle: VerifiedBundle, variant: Variant, again: VerifiedBundle, made: Variant, *, is_explained: bool) -> VariantResult:
-    digests = {entry.path: entry.digest for entry in made.files}
-    files = {entry.path: digests.get(entry.path) == entry.digest for entry in variant.files}
+    files = _compare_digests(variant.files, made.files)
     metric = compare_metrics(variant.metric, made.metric)
-    if all(files.values()) and len(files) == len(digests):
+    if all(files.values()) and len(files) == len(made.files):
         return VariantResult(id=variant.id, verdict="same bytes", files=files, metric=metric)
     verdict, note = _judge(bundle, variant, again, made)
     if not is_explained:

@@ -63,7 +63,7 @@ def test_onnx_and_openvino_come_out_byte_by_byte(made: VerifiedBundle, tmp_path:
     """Made again of the same source and data, every file of ONNX and OpenVINO has the same bytes, and the metrics are the same."""
     found = reproduce_bundle(made, GIVEN, tmp_path / "again", quiet)
     assert found.agrees
-    assert found.golden
+    assert found.shared == {"golden.npz": True}
     assert found.differences == ()
     assert [one.id for one in found.variants] == ["onnx-fp32", "onnx-int8", "openvino-fp32", "openvino-int8"]
     assert {one.verdict for one in found.variants} == {"same bytes"}
@@ -130,7 +130,7 @@ def test_other_answers_than_the_bundles_golden_samples_differ(copy: VerifiedBund
     found = reproduce_bundle(copy, GIVEN, tmp_path / "again", quiet)
     assert find(found, "onnx-fp32").verdict == "differs"
     assert "logits deviates by" in find(found, "onnx-fp32").note
-    assert (found.golden, found.agrees) == (False, False)
+    assert (found.shared, found.agrees) == ({"golden.npz": False}, False)
 
 
 def put_model(bundle: VerifiedBundle, model: object) -> VerifiedBundle:

@@ -80,11 +80,13 @@ def test_the_command_line_goes_before_the_recipe(recipe, asked):
 
 
 def test_digests_hold_for_what_the_recipe_names(recipe, asked):
-    """A digest is that of the file which the recipe names; for another that the command line gives there is none."""
+    """A digest is that of the file which the recipe names; another file, or other samples, may have any."""
     digest = "sha256:" + "a" * 64
     recipe.write_text(recipe.read_text() + f'[digests]\nsource = "{digest}"\ncalibration = "{digest}"\n')
     assert run("other.onnx", "--recipe", recipe) == 3
     assert asked[0].digests == {"calibration": digest}
+    assert run("--recipe", recipe, "--samples", "50") == 3
+    assert asked[1].digests == {"source": digest}
 
 
 @pytest.mark.parametrize(

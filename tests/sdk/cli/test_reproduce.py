@@ -85,7 +85,7 @@ def test_what_differs_ends_with_a_refusal(altered, tmp_path, capsys):
     assert run(altered, "--source", DIGITS / "digits.onnx", "--json") == 3
     captured = capsys.readouterr()
     record = json.loads(captured.out)
-    assert (record["agrees"], record["golden"], record["variants"][0]["verdict"]) == (False, False, "differs")
+    assert (record["agrees"], record["shared"], record["variants"][0]["verdict"]) == (False, {"golden.npz": False}, "differs")
     assert [one["what"] for one in record["differences"]] == ["onnx"]
     assert "made again it is not the same: onnx-fp32" in captured.err
 
