@@ -162,7 +162,7 @@ def word_difference(metric: Metric, difference: Difference) -> str:
     """Whether *difference* may be luck: ``the difference of -0.4 percentage points is within chance (p = 0.73)``."""
     if difference.value == 0:
         return "there is no difference"
-    share = f"{difference.value * 100:+.2g} percentage points" if metric.each is not None and metric.recall is None else f"{difference.value:+.2g}"
+    share = f"{difference.value * 100:+.3g} percentage points" if metric.each is not None and metric.recall is None else f"{difference.value:+.3g}"
     chance = "within chance" if difference.p >= 1 - CONFIDENCE else "more than chance"
     p = f"p = {difference.p:.2g}" if difference.p >= 0.001 else "p < 0.001"
     return f"the difference of {share} in {metric.name} is {chance} ({p})"

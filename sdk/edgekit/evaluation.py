@@ -172,7 +172,7 @@ class _Hall:
         for variant in chosen:
             try:
                 answers = self._ask(variant)
-            except (DeviceError, ConversionError) as error:
+            except (DeviceError, ConversionError, InputError) as error:
                 missing.append(Skipped(id=variant.id, format=variant.format, precision=variant.precision, reason=str(error)))
                 continue
             figures[variant.id] = tuple(self._measure(metric, answers, truths[metric.name]) for metric in metrics)

@@ -100,16 +100,25 @@ def write_flips(dataset: Dataset, flips: Sequence[Flip], path: Path) -> None:
         InputError: the folder is there already, or samples have no files of their own to copy.
         DeviceError: Pillow is missing, or the disk is full.
     """
+    check_place(path)
     lost, won = ([flip.key for flip in flips if (flip.change < 0) == wanted] for wanted in (True, False))
-    if path.suffix.lower() == ".png":
+    if _is_picture(path):
         write_file(path, draw_sheet(dataset, _lay_out({"lost": lost, "won": won})))
         return
-    if path.exists():
-        raise InputError(path, "it is there already", "Name a new folder, or a picture that ends in .png.")
     with replacing_directory(path) as folder:
         for name, keys in (("lost", lost), ("won", won)):
             for key in keys:
                 _copy(dataset, key, folder / name)
+
+
+def check_place(path: Path) -> None:
+    """Refuse a folder that is there already: what was copied would lie among other files."""
+    if path.exists() and not _is_picture(path):
+        raise InputError(path, "it is there already", "Name a new folder, or a picture that ends in .png.")
+
+
+def _is_picture(path: Path) -> bool:
+    return path.suffix.lower() == ".png"
 
 
 def _lay_out(groups: dict[str, list[str]]) -> dict[str, list[str]]:

@@ -96,7 +96,10 @@ def _compare(first: Path, second: Path, other: tuple[str, ...], request: "Evalua
     from edgekit.bundles import open_bundle
     from edgekit.cli.console import print_json, progress
     from edgekit.comparison import compare_variants
+    from edgekit.flips import check_place
 
+    if flips is not None:
+        check_place(flips)
     opened = open_bundle(first)
     with progress() as show:
         found = compare_variants(opened, open_bundle(second), other, request, show)
@@ -169,8 +172,9 @@ def _write_flips(found: "Comparison", contract: "Processing | None", request: "E
     from edgekit.flips import write_flips
 
     flips = next((each.flips for each in found.metrics if each.lost is not None), ())
-    write_flips(open_dataset(request.data, kind=request.kind, contract=contract), flips, path)
-    say(f"{path} has {len(flips)} samples that changed.")
+    if flips:
+        write_flips(open_dataset(request.data, kind=request.kind, contract=contract), flips, path)
+    say(f"{path} shows what changed: {len(flips)} of {found.metrics[0].n}." if flips else f"No sample changed, so there is no {path}.")
 
 
 def _format_interval(interval: "Interval", *, signed: bool = False) -> str:
