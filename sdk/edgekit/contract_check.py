@@ -11,6 +11,7 @@ import numpy as np
 
 from edgekit.answering import answer_items
 from edgekit.build_data import DataSet
+from edgekit.build_request import Progress
 from edgekit.contract import Processing
 from edgekit.contract_choice import Choice
 from edgekit.conversion import SourceModel
@@ -66,7 +67,7 @@ class Trial:
         return max(classes.count(one) for one in set(classes)) / len(classes) if classes else 0.0
 
 
-def check_contract(trial: Trial, clock: Callable[[], float] = time.monotonic) -> tuple[str, ...]:
+def check_contract(trial: Trial, progress: Progress, clock: Callable[[], float] = time.monotonic) -> tuple[str, ...]:
     """Sentences that name other contracts with which the source model is clearly better; none where there is none.
 
     The usual mistakes in a contract for pictures are tried on a small sample, for TRIED_S seconds at most by *clock*.
@@ -77,6 +78,7 @@ def check_contract(trial: Trial, clock: Callable[[], float] = time.monotonic) ->
     """
     if trial.metric.name not in SHARES or not trial.data.is_raw or trial.choice.contract is None:
         return ()
+    progress("trying other contracts", 0, 1)
     keys, contract, end = trial.choose_keys(), trial.choice.contract, clock() + TRIED_S
 
     def judge(other: Processing) -> float:

@@ -165,6 +165,10 @@ def index(text: bytes) -> Arrays:
         (encode_arrays(index(b'{"items": "all"}')), "not a valid _Index"),
         (encode_arrays(index(b'{"items": 1}')), "item 1 lacks what was given"),
         (encode_arrays(index(b'{"items": 1}') | {"0:text:t": np.array([0xFF], np.uint8)}), "item 1 has a text that is no UTF-8"),
+        (
+            encode_arrays(index(b'{"items": 1}') | {"0:raw:t": np.zeros(1, np.uint8), "0:fed:x": np.zeros(1, "V8"), "0:answer:y": np.zeros(1)}),
+            "'x' of item 1 holds neither numbers nor strings",
+        ),
         (make_items(size=MAX_BYTES).encode(), "more than 4 MiB together"),
     ],
 )

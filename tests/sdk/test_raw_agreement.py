@@ -45,3 +45,24 @@ def test_answers_agree_by_what_they_say(expected: dict[str, np.ndarray], actual:
     """The share is that of what a task is about: classes, boxes, pixels, direction, size, words, values."""
     with np.errstate(invalid="ignore"):
         assert measure_agreement(expected, actual) == pytest.approx(share)
+
+
+@pytest.mark.parametrize(
+    "recorded",
+    [
+        {"boxes": np.zeros((2, 4))},
+        {"boxes": np.zeros((2, 3)), "classes": np.zeros(2), "scores": np.zeros(2)},
+        {"boxes": np.zeros((2, 4)), "classes": np.zeros(1), "scores": np.zeros(2)},
+        {"boxes": np.full((2, 4), b"box"), "classes": np.zeros(2), "scores": np.zeros(2)},
+        {"score": np.zeros(0)},
+        {"score": np.array([b"high"])},
+        {"mask": np.full((2, 2), b"cat")},
+        {"embedding": np.array([b"here", b"there"])},
+        {"labels": np.zeros((0, 3))},
+        {"y": np.array([[b"a", b"b"]])},
+    ],
+)
+def test_recorded_answers_that_are_none_agree_with_nothing(recorded: dict[str, np.ndarray]) -> None:
+    """What a stranger recorded in another form than a contract answers is no crash, and no agreement."""
+    answer = boxes(BOX, FAR, classes=[0, 1]) | {"score": np.zeros(1), "mask": np.zeros((2, 2)), "embedding": np.ones(2), "y": np.zeros((1, 2))}
+    assert measure_agreement(recorded, answer) == 0.0
