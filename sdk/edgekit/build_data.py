@@ -117,7 +117,7 @@ def prepare_data(dataset: Dataset, role: Role, request: BuildRequest, choice: Ch
     Raises:
         InputError: too many samples cannot be used.
     """
-    directory.mkdir()
+    directory.mkdir(parents=True)
     keys = choose_keys(dataset, role, request)
     prepared = feed_samples(dataset, keys, choice.pipeline, directory, progress)
     return DataSet(dataset, choice.pipeline, prepared, describe_use(dataset, role, keys, skipped=len(prepared.skipped), seed=request.seed))
