@@ -242,7 +242,7 @@ def test_a_contract_travels_with_its_release(store, machine, publisher, make_con
     assert {entry.path for entry in bundle.manifest.shared_files} == {"golden.npz", "golden-raw.npz", "processing/tokenizer.json"}
     live = load_model(bundle, bundle.variants[0], machine)
     try:
-        assert live.feed({"review": "a good day"}).inputs["ids"].tolist() == [[6, 2, 7, 0, 0, 0]]
+        assert live.feed({"review": b"a good day"}).inputs["ids"].tolist() == [[6, 2, 7, 0, 0, 0]]
     finally:
         live.retire()
     store.clean()
