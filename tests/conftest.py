@@ -303,3 +303,27 @@ def make_contract_bundle(tmp_path: Path) -> Callable[..., Path]:
         return root
 
     return make
+
+
+@pytest.fixture
+def lack_libraries(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """From then on, libraries whose names begin as is said cannot be imported where contracts ask for them."""
+    import importlib
+
+    from edgekit.processing import libraries
+
+    class Lacking:
+        """importlib, without some of the libraries."""
+
+        def __init__(self, *names: str) -> None:
+            self._names = names
+
+        def import_module(self, name: str) -> Any:
+            if name.startswith(self._names):
+                raise ImportError(f"No module named {name.partition('.')[0]!r}")
+            return importlib.import_module(name)
+
+    def lack(*names: str) -> None:
+        monkeypatch.setattr(libraries, "importlib", Lacking(*names))
+
+    return lack

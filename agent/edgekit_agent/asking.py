@@ -15,7 +15,7 @@ from edgekit_agent.observing import Outcome
 from edgekit_agent.raw_access import RawUnavailable
 
 if TYPE_CHECKING:
-    from edgekit.processing.base import Fed, Raw
+    from edgekit.processing.base import Fed
     from edgekit_agent.serving import LiveModel, ModelInfo
 
 _ONE_ITEM = "Send each item in a request of its own."
@@ -33,7 +33,7 @@ class Question:
     """
 
     inputs: Mapping[str, Array] = field(default_factory=dict)
-    item: bytes | None = None
+    item: bytes | memoryview | None = None
     wanted: Collection[str] = ()
 
 
@@ -80,7 +80,7 @@ def _ask_tensors(model: LiveModel, question: Question) -> Ended:
     return Ended(Outcome.ANSWERED, Answer(model.info, outputs, model.info.outputs), outputs, fed=inputs)
 
 
-def _ask_raw(model: LiveModel, raws: Mapping[str, Raw], wanted: Collection[str]) -> Ended:
+def _ask_raw(model: LiveModel, raws: Mapping[str, bytes | memoryview], wanted: Collection[str]) -> Ended:
     """Feed *raws*, which is the caller's part, then infer and read, which is the model's."""
     specs = model.info.raw.answers if model.info.raw else ()
     try:
@@ -105,7 +105,7 @@ def _read(model: LiveModel, outputs: Arrays, fed: Fed) -> Arrays:
         raise Unreadable(f"model {model.info.name!r}", f"its answer cannot be read: {error.subject}: {error.problem}", error.remedy) from error
 
 
-def _find_raws(info: ModelInfo, question: Question) -> dict[str, Raw] | None:
+def _find_raws(info: ModelInfo, question: Question) -> dict[str, bytes | memoryview] | None:
     """The raw items of *question* by name; None where it has tensors alone.
 
     An array of bytes is a raw item where the contract has an input of its name, and the model itself takes no strings there.

@@ -10,6 +10,7 @@ import logging
 import signal
 import sys
 import threading
+import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -273,7 +274,10 @@ def _logging() -> Iterator[None]:
     root.addHandler(handler)
     root.setLevel(logging.INFO)
     try:
-        yield
+        with warnings.catch_warnings():
+            # What Pillow remarks of a damaged picture is for who sent it, and would fill the log at a stranger's will.
+            warnings.filterwarnings("ignore", module=r"PIL\.")
+            yield
     finally:
         root.removeHandler(handler)
 

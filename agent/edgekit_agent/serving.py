@@ -27,7 +27,7 @@ from edgekit_agent.raw_access import OpenContract, RawAccess, RawUnavailable, de
 from edgekit_agent.trial import Trial
 
 if TYPE_CHECKING:
-    from edgekit.processing.base import Fed, Raw
+    from edgekit.processing.base import Fed
 
 #: Requests that may wait for a model while it runs another; at 20 ms each, the last waits a third of a second.
 QUEUE = 16
@@ -121,7 +121,7 @@ class LiveModel:
             self._note((time.perf_counter() - began) * 1000)
             return outputs
 
-    def feed(self, raws: Mapping[str, Raw]) -> Fed:
+    def feed(self, raws: Mapping[str, bytes | memoryview]) -> Fed:
         """What the model is fed with for one raw item; the caller was admitted.
 
         Raises:
@@ -133,7 +133,8 @@ class LiveModel:
             if pipeline is None:
                 raise self.contract.obstacle or DeviceError(f"model {self.info.name!r}", "it has no contract", "Send tensors.")
             with self._feeding:
-                return pipeline.feed(raws)
+                # Copied here and not before: of the requests that wait, each holds its body alone.
+                return pipeline.feed({name: bytes(raw) for name, raw in raws.items()})
         except DeviceError as error:
             raise RawUnavailable(error.subject, error.problem, error.remedy) from error
 
@@ -216,7 +217,7 @@ class Lease:
         """
         return self._ask(Question(inputs=inputs, wanted=wanted))
 
-    def infer_item(self, item: bytes, wanted: Collection[str] = ()) -> Answer:
+    def infer_item(self, item: bytes | memoryview, wanted: Collection[str] = ()) -> Answer:
         """The answer to one raw *item*, of a model that takes one; raises as infer does."""
         return self._ask(Question(item=item, wanted=wanted))
 

@@ -48,17 +48,20 @@ def answer_items(
         for group in _group_items(prepared):
             if progress is not None:
                 progress(f"asking {subject}", group.start, len(prepared.items))
-            first, last = prepared.items[group.start], prepared.items[group.stop - 1]
-            rows = {name: array[first.start : last.stop] for name, array in prepared.inputs.items()}
-            found = answer_samples(session, rows, subject)
+            first = prepared.items[group.start].start
+            found = answer_samples(session, _take(prepared.inputs, first, prepared.items[group.stop - 1].stop), subject)
             outputs.add(found)
             for index in group if pipeline.reader is not None else ():
                 item = prepared.items[index]
-                mine = {name: array[item.start - first.start : item.stop - first.start] for name, array in found.items()}
-                readings.append({name: spool.keep(array) for name, array in pipeline.read(mine, prepared.find_fed(index)).items()})
+                read = pipeline.read(_take(found, item.start - first, item.stop - first), prepared.find_fed(index))
+                readings.append({name: spool.keep(array) for name, array in read.items()})
             release_pages(prepared.inputs)
         kept = outputs.join() if prepared.n == len(prepared.items) else None
         return Answers(kept, spool.bring_back(readings), classes)
+
+
+def _take(arrays: Mapping[str, Array], start: int, stop: int) -> Arrays:
+    return {name: array[start:stop] for name, array in arrays.items()}
 
 
 def _group_items(prepared: Prepared) -> Iterator[range]:

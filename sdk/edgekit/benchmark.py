@@ -132,7 +132,7 @@ def benchmark_bundle(
         opened: dict[str, IsolatedSession] = {}
         for variant in chosen:
             try:
-                opened[variant.id] = _open(bundle, variant, _find_runtime(variant, runtimes), threads, stack)
+                opened[variant.id] = stack.enter_context(make_session(bundle, variant, threads, runtimes))
                 opened[variant.id].infer(sample)
             except (DeviceError, InputError) as error:
                 opened.pop(variant.id, None)
@@ -155,12 +155,14 @@ def _find_runtime(variant: Variant, runtimes: Mapping[str, Runtime] | None) -> R
     raise DeviceError(f"variant {variant.id!r}", f"none of the runtimes {sorted(runtimes)} runs {variant.format} models", "Install or allow another.")
 
 
-def _open(bundle: VerifiedBundle, variant: Variant, runtime: Runtime, threads: int, stack: contextlib.ExitStack) -> IsolatedSession:
-    """A session for *variant* that lives until *stack* ends."""
-    manifest = bundle.manifest
-    path = bundle.path_of(variant)
-    session = IsolatedSession(path, variant, manifest.inputs, manifest.outputs, runtime.name, threads, choose_cpu(threads))
-    return stack.enter_context(session)
+def make_session(bundle: VerifiedBundle, variant: Variant, threads: int, runtimes: Mapping[str, Runtime] | None = None) -> IsolatedSession:
+    """A session for *variant* in a process of its own, not open yet, in one of *runtimes*, or in one that is installed.
+
+    Raises:
+        DeviceError: no such runtime is installed, or the variant is made for an accelerator.
+    """
+    manifest, runtime = bundle.manifest, _find_runtime(variant, runtimes)
+    return IsolatedSession(bundle.path_of(variant), variant, manifest.inputs, manifest.outputs, runtime.name, threads, choose_cpu(threads))
 
 
 def choose_cpu(threads: int) -> int | None:

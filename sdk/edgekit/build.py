@@ -144,4 +144,5 @@ def _trace(request: BuildRequest, reference: Reference) -> Lineage:
         platform=platform.platform(),
         data=reference.data,
         recipe=describe_request(request).list_fields(),
+        parent=request.parent,
     )

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from edgekit.answering import answer_items
 from edgekit.build_request import BuildRequest, Progress
 from edgekit.contract import Processing
 from edgekit.contract_choice import Choice
@@ -19,6 +20,8 @@ from edgekit.errors import InputError
 from edgekit.files import digest_file
 from edgekit.manifest import DataUse
 from edgekit.metrics.base import Answers, Metric, Truths
+from edgekit.parity import Answering
+from edgekit.processing.pipeline import ContractPipeline
 
 #: Samples that are taken to calibrate by where nobody says how many: more change ranges by little (docs/guides/converting.md).
 CALIBRATION_SAMPLES = 300
@@ -27,11 +30,17 @@ _CONTRACT = "Say how: --task TASK for the usual way, or --processing FILE."
 
 @dataclass(frozen=True)
 class DataSet:
-    """Samples of *dataset*, as the model is fed with them, in files in *directory*."""
+    """Samples of *dataset* as *pipeline* makes them, in files on disk."""
 
     dataset: Dataset
+    pipeline: ContractPipeline
     prepared: Prepared
     use: DataUse
+
+    def ask(self, session: Answering, subject: str, progress: Progress | None = None) -> Answers:
+        """What the model in *session*, called *subject*, answers to all samples; raises as answer_items does."""
+        classes = self.pipeline.contract.labels or self.dataset.classes
+        return answer_items(session, self.prepared, self.pipeline, subject, classes, progress)
 
     @property
     def digest(self) -> str:
@@ -98,7 +107,8 @@ def digest_data(dataset: Dataset, keys: Sequence[str]) -> str:
     """The digest of a set: that of its one file where one holds all, else that of what the samples *keys* are made of."""
     if dataset.files == (dataset.path,) and dataset.find_file(dataset.keys[0]) is None:
         return digest_file(dataset.path)
-    return digest_dataset(dataset, keys)
+    # Sorted, since those that were skipped are told apart only after they were read, and a plan does not read them all.
+    return digest_dataset(dataset, sorted(keys))
 
 
 def prepare_data(dataset: Dataset, role: Role, request: BuildRequest, choice: Choice, directory: Path, progress: Progress) -> DataSet:
@@ -107,10 +117,10 @@ def prepare_data(dataset: Dataset, role: Role, request: BuildRequest, choice: Ch
     Raises:
         InputError: too many samples cannot be used.
     """
-    directory.mkdir()
+    directory.mkdir(parents=True)
     keys = choose_keys(dataset, role, request)
     prepared = feed_samples(dataset, keys, choice.pipeline, directory, progress)
-    return DataSet(dataset, prepared, describe_use(dataset, role, keys, skipped=len(prepared.skipped), seed=request.seed))
+    return DataSet(dataset, choice.pipeline, prepared, describe_use(dataset, role, keys, skipped=len(prepared.skipped), seed=request.seed))
 
 
 def judge_data(data: DataSet) -> tuple[str, ...]:

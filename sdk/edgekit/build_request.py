@@ -12,6 +12,7 @@ from edgekit.conversion import SourceOptions
 from edgekit.errors import InputError, UnknownName
 from edgekit.plugins import TARGETS, find_plugins
 from edgekit.precisions import order_precisions
+from edgekit.releases.versions import parse_reference
 from edgekit.target_profiles import find_profile
 
 #: Called with what is being done, how many steps are done, and how many there are.
@@ -29,6 +30,7 @@ class BuildRequest:
     may bring one. *samples* is how many are taken of each set of data, and *golden_raw* lets items of them travel to every device.
     *threads* is how many each variant is timed with. *seed* decides every random choice. *digests*
     has by role (``source``, ``calibration``, ``evaluation``) what a recipe was written for; anything else is refused.
+    *parent* is the release that this bundle is to take the place of, as ``digits@1.0.0``.
     """
 
     source: Path
@@ -49,6 +51,7 @@ class BuildRequest:
     threads: int = 1
     seed: int = 0
     digests: Mapping[str, str] = field(default_factory=dict)
+    parent: str | None = None
 
     def check(self) -> None:
         """Refuse, before any work, what cannot end well."""
@@ -62,6 +65,8 @@ class BuildRequest:
             raise UnknownName("task", self.task, get_args(Task))
         if self.processing is not None and self.task is not None:
             raise InputError("--task", "--processing names a contract already", "Give one of the two.")
+        if self.parent is not None:
+            parse_reference(self.parent)
         if self.metric is not None and self.evaluation is None:
             raise InputError("--metric", "there is nothing to measure it on", "Give labelled samples with --evaluation.")
         if self.destination.exists() and not _is_replaceable(self.destination):

@@ -8,7 +8,6 @@ from pathlib import Path
 
 from msgspec.structs import asdict, replace
 
-from edgekit.answering import answer_items
 from edgekit.artifacts import Artifact
 from edgekit.attempts import Attempt, Attempts
 from edgekit.benchmark import choose_cpu
@@ -185,7 +184,7 @@ class Workbench:
         reference, data = self._reference, self._reference.evaluation
         if data is None or reference.metric is None or reference.source_value is None:
             return None
-        answers = answer_items(session, data.prepared, reference.choice.pipeline, variant_id, data.dataset.classes)
+        answers = data.ask(session, variant_id)
         metric = find_metric(reference.metric)
         value = metric.measure(answers, reference.truths)
         interval = measure_interval(metric, answers, reference.truths, seed=self._request.seed).bounds

@@ -11,6 +11,7 @@ import numpy as np
 
 from edgekit.answering import answer_items
 from edgekit.build_data import DataSet
+from edgekit.build_request import Progress
 from edgekit.contract import Processing
 from edgekit.contract_choice import Choice
 from edgekit.conversion import SourceModel
@@ -18,11 +19,12 @@ from edgekit.datasets.streaming import feed_samples
 from edgekit.errors import InputError
 from edgekit.metrics.base import Metric
 from edgekit.parity import Answering
+from edgekit.processing.alternatives import list_alternatives
 from edgekit.processing.diagnosing import Suspect, name_suspects
 from edgekit.processing.pipeline import open_pipeline
 
-#: Samples by which other contracts are tried: about twenty of them, each with every sample.
-TRIED_SAMPLES = 64
+#: Samples with which each of some twenty other contracts is tried, and those with which one is judged that did better on them.
+TRIED_SAMPLES, JUDGED_SAMPLES = 64, 512
 #: Seconds after which no further contract is tried: a large model takes its time for each sample.
 TRIED_S = 120.0
 #: Metrics that are a share, by which contracts can be held against each other.
@@ -44,10 +46,10 @@ class Trial:
     data: DataSet
     metric: Metric
 
-    def choose_keys(self) -> list[str]:
-        """TRIED_SAMPLES of the data, evenly spread: sets are sorted by class more often than not."""
+    def choose_keys(self, count: int) -> list[str]:
+        """The keys of *count* samples, evenly spread: sets are sorted by class more often than not."""
         items = self.data.prepared.items
-        places = np.linspace(0, len(items) - 1, min(TRIED_SAMPLES, len(items))).round().astype(int)
+        places = np.linspace(0, len(items) - 1, min(count, len(items))).round().astype(int)
         return [items[place].key for place in dict.fromkeys(places.tolist())]
 
     def measure(self, contract: Processing, keys: list[str]) -> float:
@@ -66,29 +68,43 @@ class Trial:
         return max(classes.count(one) for one in set(classes)) / len(classes) if classes else 0.0
 
 
-def check_contract(trial: Trial, clock: Callable[[], float] = time.monotonic) -> tuple[str, ...]:
+class _Judge:
+    """Scores contracts in *trial*, until *clock* says *end*: on a few samples, and those that do better than the declared one on many."""
+
+    def __init__(self, trial: Trial, declared: Processing, clock: Callable[[], float]) -> None:
+        self._trial, self._declared, self._clock = trial, declared, clock
+        self._few, self.keys = trial.choose_keys(TRIED_SAMPLES), trial.choose_keys(JUDGED_SAMPLES)
+        self._bar = trial.measure(declared, self._few)
+        self._end = clock() + TRIED_S
+
+    def __call__(self, contract: Processing) -> float:
+        """The score of *contract*, for one that does no better on the few 0; InputError where it cannot be fed, or no time is left."""
+        if contract is not self._declared:
+            if self._clock() > self._end:
+                raise InputError("processing", "no time is left to try it", "Give fewer samples.")
+            if self._trial.measure(contract, self._few) <= self._bar:
+                return 0.0
+        return self._trial.measure(contract, self.keys)
+
+
+def check_contract(trial: Trial, progress: Progress, clock: Callable[[], float] = time.monotonic) -> tuple[str, ...]:
     """Sentences that name other contracts with which the source model is clearly better; none where there is none.
 
-    The usual mistakes in a contract for pictures are tried on a small sample, for TRIED_S seconds at most by *clock*.
+    The usual mistakes in a contract for pictures are tried one by one, for TRIED_S seconds at most by *clock*.
 
     Raises:
         InputError: by the declared contract the model is right no more often than by chance, and another is far better: what
             would be measured with it says nothing of the model.
     """
-    if trial.metric.name not in SHARES or not trial.data.is_raw or trial.choice.contract is None:
+    contract = trial.choice.contract
+    if contract is None or not any(True for _ in list_alternatives(contract)) or trial.metric.name not in SHARES or not trial.data.is_raw:
         return ()
-    keys, contract, end = trial.choose_keys(), trial.choice.contract, clock() + TRIED_S
-
-    def judge(other: Processing) -> float:
-        if other is not contract and clock() > end:
-            raise InputError("processing", "no time is left to try it", "")
-        return trial.measure(other, keys)
-
-    suspects = name_suspects(contract, judge, len(keys), _MEANINGS.get(trial.metric.name, f"of {trial.metric.name}"))
-    if suspects and _is_hopeless(suspects[0], trial.find_chance(), len(keys)):
-        origin = trial.choice.origin or "processing"
+    progress("trying other contracts", 0, 1)
+    judge = _Judge(trial, contract, clock)
+    suspects = name_suspects(contract, judge, len(judge.keys), _MEANINGS.get(trial.metric.name, f"of {trial.metric.name}"))
+    if suspects and _is_hopeless(suspects[0], trial.find_chance(), len(judge.keys)):
         problem = f"the source model answers by chance with this contract, which {suspects[0].sentence}"
-        raise InputError(origin, problem, CONTRACT_REMEDY)
+        raise InputError(trial.choice.origin or "processing", problem, CONTRACT_REMEDY)
     return tuple(f"the contract {suspect.sentence}" for suspect in suspects[:3])
 
 

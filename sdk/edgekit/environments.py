@@ -134,9 +134,8 @@ def run_tool(python: Path, script: Path, request: Mapping[str, Any], timeout: fl
     with tempfile.TemporaryDirectory(prefix="edgekit-") as directory:
         request_path, response_path, log_path = (Path(directory) / name for name in ("request.json", "response.json", "log"))
         request_path.write_text(json.dumps(request), encoding="utf-8")
-        # Isolated (-I), so that neither PYTHONPATH nor packages of the user's own get into the environment.
-        command = [str(python), "-I", str(script), str(request_path), str(response_path)]
-        code = _run_group(command, log_path, timeout, os.environ | {"TMPDIR": directory})
+        command = [str(python), str(script), str(request_path), str(response_path)]
+        code = _run_group(command, log_path, timeout, _isolate_environment() | {"TMPDIR": directory})
         return _read_response(script.stem.removesuffix("_main"), response_path, code, _tail(log_path))
 
 
@@ -167,6 +166,16 @@ def _run_group(command: list[str], log: Path, timeout: float, variables: Mapping
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait()
+
+
+def _isolate_environment() -> dict[str, str]:
+    """The process's environment, with which neither PYTHONPATH nor packages or files of the user's own get into a tool.
+
+    That is what ``python -I`` does, which would also make the order of sets random: tf2onnx numbers its tensors in that order,
+    so that of one Keras model it wrote other names, and other bytes, each time.
+    """
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+    return kept | {"PYTHONHASHSEED": "0", "PYTHONSAFEPATH": "1", "PYTHONNOUSERSITE": "1"}
 
 
 def _build(environment: Environment, base: Path, say: Say | None) -> None:

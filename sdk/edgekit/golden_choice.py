@@ -9,7 +9,6 @@ import numpy as np
 from edgekit.arrays import Array, Arrays, release_pages, to_plain
 from edgekit.build_data import DataSet
 from edgekit.conversion import SourceModel
-from edgekit.datasets.sampling import Role
 from edgekit.golden import GoldenSamples, choose_samples, synthesize_inputs
 from edgekit.parity import BATCH, Answering, answer_samples
 from edgekit.tensors import TensorSpec
@@ -27,9 +26,11 @@ GAINS = (1.0, 64.0)
 SOURCE = "source model"
 
 Origin = Literal["calibration", "evaluation", "synthetic"]
+#: The sets of data that may be given, by what they are for.
+ROLES: tuple[Literal["calibration", "evaluation"], ...] = ("calibration", "evaluation")
 
 
-def find_golden(model: SourceModel, session: Answering, sets: Mapping[Role, DataSet], seed: int) -> tuple[GoldenSamples, list[int], Origin]:
+def find_golden(model: SourceModel, session: Answering, sets: Mapping[str, DataSet], seed: int) -> tuple[GoldenSamples, list[int], Origin]:
     """Golden samples with the answers that *session* gives: of the data in *sets*, else of those that come with the model, else made up.
 
     With them are given the rows that they are of the set, and which set it is.
@@ -39,7 +40,7 @@ def find_golden(model: SourceModel, session: Answering, sets: Mapping[Role, Data
     return golden, rows, origin
 
 
-def _find_pool(model: SourceModel, sets: Mapping[Role, DataSet]) -> tuple[Arrays | None, Origin]:
+def _find_pool(model: SourceModel, sets: Mapping[str, DataSet]) -> tuple[Arrays | None, Origin]:
     if "calibration" in sets and sets["calibration"].prepared.n >= GOLDEN_SAMPLES // 2:
         return sets["calibration"].prepared.inputs, "calibration"
     if "evaluation" in sets:

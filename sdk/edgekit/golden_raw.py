@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from edgekit.arrays import Array, Arrays, decode_arrays, encode_arrays
+from edgekit.arrays import Array, Arrays, decode_arrays, encode_arrays, to_plain
 from edgekit.bundles import VerifiedBundle
 from edgekit.contract import Feature, Processing
 from edgekit.errors import InputError, RawParityError
@@ -21,10 +21,10 @@ from edgekit.processing.pipeline import ContractPipeline
 from edgekit.raw_agreement import measure_agreement
 from edgekit.records import Name, NonNegative, Record, Share
 
-#: The most items, the most bytes of all together, and of what they become: they travel to every device.
+#: The most items, the most bytes of all together, and of what they become with the answers: they travel to every device.
 MAX_ITEMS, MAX_BYTES, MAX_FED_BYTES = 16, 4 << 20, 16 << 20
-#: The most bytes that the arrays of one file of them may take in memory. Answers, a mask for instance, come on top.
-_MAX_FILE_BYTES = 256 << 20
+#: The most bytes that the arrays of one file of them may take in memory.
+_MAX_FILE_BYTES = MAX_BYTES + MAX_FED_BYTES + (1 << 20)
 #: The most that a tensor may deviate from the recorded one, as a share of the input's range over all items. JPEG decoders and
 #: OpenCV's resize differ between CPUs by a level or two of 255 at single pixels; the smallest mistake, another interpolation, by
 #: several on average. Numbers of tokens must be equal.
@@ -115,6 +115,9 @@ def _decode_item(place: int, arrays: Arrays, subject: str | Path) -> RawItem:
         raws |= {name: array.tobytes().decode() for name, array in parts[_TEXT].items()}
     except UnicodeDecodeError as error:
         raise _refuse_file(subject, f"item {place + 1} has a text that is no UTF-8") from error
+    wrong = [name for name, array in (parts[_FED] | parts[_ANSWER]).items() if array.dtype.kind not in "biufS"]
+    if wrong:
+        raise _refuse_file(subject, f"{wrong[0]!r} of item {place + 1} holds neither numbers nor strings")
     if not raws or not parts[_FED] or not parts[_ANSWER]:
         raise _refuse_file(subject, f"item {place + 1} lacks what was given, what it became, or the answer")
     return RawItem(raws, parts[_FED], parts[_ANSWER])
@@ -147,8 +150,8 @@ def record_items(pipeline: ContractPipeline, session: Answering, raws: Sequence[
             answer = pipeline.read(answer_samples(session, fed.inputs, subject), fed)
         except InputError:
             continue
-        item = RawItem(given, fed.inputs, answer)
-        each, fed_each = _count_bytes(item), sum(array.nbytes for array in fed.inputs.values())
+        item = RawItem(given, fed.inputs, {name: to_plain(array) for name, array in answer.items()})
+        each, fed_each = _count_bytes(item), sum(array.nbytes for array in (*item.fed.values(), *item.answer.values()))
         if len(items) < MAX_ITEMS and size + each <= MAX_BYTES and fed_size + fed_each <= MAX_FED_BYTES:
             items.append(item)
             size, fed_size = size + each, fed_size + fed_each

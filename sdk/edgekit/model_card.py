@@ -202,7 +202,7 @@ def list_limits(manifest: Manifest) -> list[str]:
     }
     machines = sorted({one.target for one in measured})
     where = f"Latency is known of {', '.join(map(escape_text, machines))} alone; elsewhere it is unknown." if machines else ""
-    warnings = [escape_text(warning) for warning in manifest.warnings]
+    warnings = [f"{escape_text(warning).rstrip('.')}." for warning in manifest.warnings]
     return [*warnings, *(sentence for sentence, holds in limits.items() if holds), *([where] if where else [])]
 
 

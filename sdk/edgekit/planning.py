@@ -100,7 +100,7 @@ def plan_build(request: BuildRequest, progress: Progress) -> BuildPlan:
             variants=tuple(variants),
             skipped=tuple(skipped),
             data=tuple(data),
-            missing=tuple(_list_missing(request, variants)),
+            missing=(*(f"{warning[:1].upper()}{warning[1:]}." for warning in choice.warnings), *_list_missing(request, variants)),
         )
     check_digests(request, plan.digests)
     return plan

@@ -24,12 +24,24 @@ def measure_agreement(expected: Mapping[str, Array], actual: Mapping[str, Array]
 
 
 def _compare_boxes(expected: Mapping[str, Array], actual: Mapping[str, Array]) -> float:
-    matched = share_matched([(_to_boxes(expected), _to_boxes(actual))])
+    wanted, found = _to_boxes(expected), _to_boxes(actual)
+    if wanted is None or found is None:
+        return 0.0
+    matched = share_matched([(wanted, found)])
     return 1.0 if matched is None else matched
 
 
-def _to_boxes(answer: Mapping[str, Array]) -> BoxSet:
-    return BoxSet(answer["boxes"], answer["classes"], answer["scores"])
+def _to_boxes(answer: Mapping[str, Array]) -> BoxSet | None:
+    """The boxes of *answer*; None where they are none, since a recorded answer may come from anybody."""
+    parts = [answer.get(name, np.empty(0, "S1")) for name in ("boxes", "classes", "scores")]
+    count = len(parts[0]) if parts[0].ndim == 2 else 0
+    if [part.shape for part in parts] != [(count, 4), (count,), (count,)] or not all(_is_numeric(part) for part in parts):
+        return None
+    return BoxSet(*parts)
+
+
+def _is_numeric(array: Array) -> bool:
+    return array.dtype.kind in "biuf"
 
 
 def _compare_labels(expected: Mapping[str, Array], actual: Mapping[str, Array]) -> float:
@@ -39,16 +51,22 @@ def _compare_labels(expected: Mapping[str, Array], actual: Mapping[str, Array]) 
 
 def _compare_masks(expected: Mapping[str, Array], actual: Mapping[str, Array]) -> float:
     wanted, found = expected["mask"], actual["mask"]
-    return float((wanted == found).mean()) if wanted.shape == found.shape and wanted.size else float(wanted.shape == found.shape)
+    if wanted.shape != found.shape or not _is_numeric(wanted):
+        return 0.0
+    return float((wanted == found).mean()) if wanted.size else 1.0
 
 
 def _compare_vectors(expected: Mapping[str, Array], actual: Mapping[str, Array]) -> float:
+    if expected["embedding"].shape != actual["embedding"].shape or not _is_numeric(expected["embedding"]):
+        return 0.0
     wanted, found = (answer["embedding"].astype(np.float64).ravel() for answer in (expected, actual))
-    length = float(np.linalg.norm(wanted) * np.linalg.norm(found)) if wanted.shape == found.shape else 0.0
+    length = float(np.linalg.norm(wanted) * np.linalg.norm(found))
     return _clip(float(wanted @ found) / length) if length else 0.0
 
 
 def _compare_scores(expected: Mapping[str, Array], actual: Mapping[str, Array]) -> float:
+    if any(answer["score"].shape != (1,) or not _is_numeric(answer["score"]) for answer in (expected, actual)):
+        return 0.0
     wanted, found = float(expected["score"][0]), float(actual["score"][0])
     larger = max(abs(wanted), abs(found))
     return _clip(1 - abs(wanted - found) / larger) if larger else 1.0
@@ -59,7 +77,7 @@ def _compare_texts(expected: Mapping[str, Array], actual: Mapping[str, Array]) -
 
 
 def _compare_tensors(expected: Array, actual: Array | None) -> float:
-    if actual is None or actual.shape != expected.shape:
+    if actual is None or actual.shape != expected.shape or is_text(actual) != is_text(expected):
         return 0.0
     if is_text(expected):
         return float((to_plain(expected) == to_plain(actual)).mean()) if expected.size else 1.0

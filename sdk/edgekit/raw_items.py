@@ -102,6 +102,12 @@ def choose_items(contract: Processing, candidates: Sequence[Mapping[str, Raw]]) 
     return chosen
 
 
+def spread_keys(keys: Sequence[str], seed: int) -> list[str]:
+    """MAX_ITEMS of *keys*, evenly spread, since sets are sorted by class; in an order that *seed* decides, as there may be room for a few only."""
+    places = np.linspace(0, len(keys) - 1, min(MAX_ITEMS, len(keys))).round().astype(int)
+    return [keys[place] for place in np.random.default_rng(seed).permutation(places).tolist()]
+
+
 def make_up_items(pipeline: ContractPipeline, seed: int) -> list[dict[str, bytes | str]]:
     """Items that are made up for the contract of *pipeline*; none where it does not take such as can be made up."""
     for scale in range(len(_SECONDS)):

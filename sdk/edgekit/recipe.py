@@ -82,6 +82,7 @@ class Recipe(_Part, frozen=True, kw_only=True):
     source: Words
     output: RelativePath | None = None
     name: Name | None = None
+    parent: Words | None = None
     target: Words | None = None
     formats: tuple[Words, ...] | None = None
     precisions: tuple[Words, ...] | None = None
@@ -134,6 +135,7 @@ class Recipe(_Part, frozen=True, kw_only=True):
             golden_raw=self.golden_raw,
             threads=self.threads,
             seed=self.seed,
+            parent=self.parent,
             digests=self.digests.given,
         )
 
@@ -176,6 +178,7 @@ def describe_request(request: BuildRequest, base: Path | None = None) -> Recipe:
         golden_raw=request.golden_raw,
         threads=request.threads,
         seed=request.seed,
+        parent=request.parent,
         example=_write_given(options.example, base),
         allow_code=options.allow_code,
         shapes={name: tuple("?" if size is None else size for size in sizes) for name, sizes in options.shapes.items()},
@@ -253,7 +256,7 @@ def write_recipe(recipe: Recipe, path: Path) -> None:
 _SECTIONS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("What edgekit convert was asked. Again: edgekit convert --recipe THIS-FILE -o BUNDLE\n"
      "Paths are relative to this file, and options on the command line go before what stands here.",
-     ("source", "output", "name")),
+     ("source", "output", "name", "parent")),
     ("What is made; without these, what pays for the model on the target.", ("target", "formats", "precisions")),
     ("The data, and the bound that each variant must keep, in the metric's own unit.",
      ("calibration", "evaluation", "samples", "metric", "max_drop")),

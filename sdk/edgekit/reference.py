@@ -6,17 +6,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from edgekit.answering import answer_items
 from edgekit.box_parity import BoxReader, prepare_box_reader
 from edgekit.build_data import CALIBRATION_SAMPLES, DataSet, find_truths, judge_data, open_data, prepare_data
 from edgekit.build_request import BuildRequest, Progress
 from edgekit.contract_check import CONTRACT_REMEDY, Trial, check_contract
 from edgekit.contract_choice import Choice, adopt_labels, choose_contract
 from edgekit.conversion import Calibration, SourceLoader, SourceModel, SourceOptions
-from edgekit.datasets.sampling import Role
 from edgekit.errors import ConversionError, DeviceError, InputError
 from edgekit.golden import GoldenSamples
-from edgekit.golden_choice import SOURCE, Origin, find_golden
+from edgekit.golden_choice import ROLES, SOURCE, Origin, find_golden
 from edgekit.golden_raw import RawItem, record_items
 from edgekit.manifest import DataUse
 from edgekit.measuring import IsolatedSession, bound_worker
@@ -25,7 +23,7 @@ from edgekit.metrics.registry import choose_metric, find_metric
 from edgekit.model_kinds import UNKNOWN_KIND, find_kind
 from edgekit.parity import answer_samples, find_range, measure_parity
 from edgekit.plugins import SOURCES, find_plugins, load_plugin
-from edgekit.raw_items import choose_items, make_up_items
+from edgekit.raw_items import choose_items, make_up_items, spread_keys
 from edgekit.runtimes.registry import find_runtime
 from edgekit.tensors import TensorSpec
 
@@ -116,18 +114,19 @@ def consult_source(request: BuildRequest, workspace: Path, progress: Progress = 
         return _Consultation(request, model, session, choice, sets, progress).run()
 
 
-def gather(request: BuildRequest, model: SourceModel, workspace: Path, progress: Progress) -> tuple[Choice, dict[Role, DataSet]]:
+def gather(request: BuildRequest, model: SourceModel, workspace: Path, progress: Progress) -> tuple[Choice, dict[str, DataSet]]:
     """The contract of a build, and by role the sets of data as it makes them."""
     choice = choose_contract(request, model, workspace / "contract")
     if request.golden_raw and choice.contract is None:
         raise InputError("--golden-raw", "there is no contract by which an item would become tensors", "Give --task TASK or --processing FILE.")
-    given: tuple[tuple[Role, Path | None], ...] = (("calibration", request.calibration), ("evaluation", request.evaluation))
-    opened = {role: open_data(path, choice.contract) for role, path in given if path is not None}
+    given = {"calibration": request.calibration, "evaluation": request.evaluation}
+    opened = {role: open_data(path, choice.contract) for role in ROLES if (path := given[role]) is not None}
     for dataset in reversed(opened.values()):
         choice = adopt_labels(choice, model, dataset)
-    return choice, {
-        role: prepare_data(opened[role], role, request, choice, workspace / f"{role}-data", progress) for role, _ in given if role in opened
+    fed: dict[str, DataSet] = {
+        role: prepare_data(dataset, role, request, choice, workspace / f"{role}-data", progress) for role, dataset in opened.items()
     }
+    return choice, fed
 
 
 @dataclass(frozen=True)
@@ -138,7 +137,7 @@ class _Consultation:
     model: SourceModel
     session: IsolatedSession
     choice: Choice
-    sets: Mapping[Role, DataSet]
+    sets: Mapping[str, DataSet]
     progress: Progress
 
     def run(self) -> Reference:
@@ -170,7 +169,7 @@ class _Consultation:
 
     def _measure(self, metric: Metric, evaluation: DataSet) -> tuple[Truths, float]:
         """What is true of each item, and the source model's value of *metric*."""
-        answers = answer_items(self.session, evaluation.prepared, self.choice.pipeline, SOURCE, evaluation.dataset.classes, self.progress)
+        answers = evaluation.ask(self.session, SOURCE, self.progress)
         truths = find_truths(evaluation, metric, answers)
         return truths, metric.measure(answers, truths)
 
@@ -186,8 +185,7 @@ class _Consultation:
         return golden, rows, origin
 
     def _check_contract(self, metric: Metric, evaluation: DataSet) -> tuple[str, ...]:
-        self.progress("trying other contracts", 0, 1)
-        return check_contract(Trial(self.choice, self.model, self.session, evaluation, metric))
+        return check_contract(Trial(self.choice, self.model, self.session, evaluation, metric), self.progress)
 
     def _warn(self, raw_origin: Origin | None, items: int) -> Iterator[str]:
         for data in self.sets.values():
@@ -196,22 +194,22 @@ class _Consultation:
             yield f"{items} golden raw items are of the {raw_origin} data, and travel to every device"
 
     def _record_raw(self, origin: Origin, rows: Sequence[int]) -> tuple[tuple[RawItem, ...], Origin | None]:
-        """Golden raw items: those of the golden samples where the user lets them travel, else made-up ones; none without a contract."""
-        choice, raw_origin = self.choice, origin
+        """Golden raw items: of the user's data where these may travel, else made-up ones; none without a contract."""
+        choice, seed = self.choice, self.request.seed
         if choice.contract is None or not choice.contract.inputs:
             return (), None
-        data = self.sets[origin] if self.request.golden_raw and origin != "synthetic" else None
-        if data is None or not data.is_raw:
-            if self.request.golden_raw:
-                raise InputError(
-                    "--golden-raw", "there is no data with raw items", "Give --calibration or --evaluation with pictures, sounds or texts."
-                )
-            items, raw_origin = make_up_items(choice.pipeline, self.request.seed), "synthetic"
-        else:
-            keys = data.find_keys(rows)
-            items = choose_items(choice.pipeline.contract, [data.dataset.read(key).raws for key in keys])
+        items, raw_origin = self._choose_items(origin, rows) if self.request.golden_raw else (make_up_items(choice.pipeline, seed), "synthetic")
         recorded = record_items(choice.pipeline, self.session, items, SOURCE)
         return (recorded, raw_origin) if recorded else ((), None)
+
+    def _choose_items(self, origin: Origin, rows: Sequence[int]) -> tuple[list[dict[str, bytes | str]], Origin]:
+        """Items of the set that the golden samples are of, or where they are made up of the first that has any."""
+        for role in (origin, *ROLES):
+            data = self.sets.get(role)
+            if data is not None and data.is_raw:
+                keys = spread_keys(data.find_keys(rows if role == origin else range(data.prepared.n)), self.request.seed)
+                return choose_items(self.choice.pipeline.contract, [data.dataset.read(key).raws for key in keys]), role
+        raise InputError("--golden-raw", "there is no data with raw items", "Give --calibration or --evaluation with pictures, sounds or texts.")
 
 
 def check_batch(subject: Path, inputs: Sequence[TensorSpec]) -> None:

@@ -2,16 +2,21 @@
 
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
+from msgspec.structs import replace as replace_fields
+
+from edgekit.artifacts import FileEntry
 from edgekit.box_parity import prepare_box_reader
 from edgekit.build import build_bundle
 from edgekit.build_request import BuildRequest, Progress
 from edgekit.bundles import MANIFEST, VerifiedBundle, open_bundle
 from edgekit.changes import Change, compare_texts
+from edgekit.contract import Step, Tokenize
+from edgekit.contract_choice import FOLDER
 from edgekit.errors import ConversionError, DeviceError, InputError, ParityError
 from edgekit.manifest import Manifest, Metric, Variant
 from edgekit.measuring import IsolatedSession
@@ -24,6 +29,9 @@ from edgekit.weights import compare_weights, read_weights
 
 #: What a bundle is made of, each by a field of its recipe.
 _ROLES = ("source", "calibration", "evaluation", "example")
+
+#: What a lineage names among the tools that writes no file by itself.
+_OUR_OWN = ("edgekit", "python", "passes", "framework")
 
 Verdict = Literal["same bytes", "same tensors", "within parity", "differs", "not made", "new"]
 AGREEING: tuple[Verdict, ...] = ("same bytes", "same tensors", "within parity")
@@ -71,13 +79,13 @@ class Reproduction(Record, frozen=True, kw_only=True):
     """What came of making a bundle again.
 
     *differences* are those between then and now that nobody's arithmetic is to blame for: source, data, versions, machine.
-    *golden* says whether the golden samples are the same bytes.
+    *shared* has each file that all variants share, such as the golden samples, with whether its bytes are the same.
     """
 
     name: Name
     digest: Digest
     differences: tuple[Change, ...]
-    golden: bool
+    shared: dict[str, bool]
     variants: tuple[VariantResult, ...]
 
     @property
@@ -103,7 +111,7 @@ def reproduce_bundle(bundle: VerifiedBundle, given: Given, destination: Path, pr
         name=bundle.manifest.name,
         digest=bundle.digest,
         differences=differences,
-        golden=bundle.manifest.golden.digest == again.manifest.golden.digest,
+        shared=_compare_digests(bundle.manifest.shared_files, again.manifest.shared_files),
         variants=tuple(_compare_variants(bundle, again, is_explained=bool(differences))),
     )
 
@@ -162,17 +170,28 @@ def _find_file(bundle: VerifiedBundle, role: str, given: Path | None, written: s
 
 
 def _copy_contract(bundle: VerifiedBundle, workspace: Path) -> Path | None:
-    """The contract that *bundle* holds, as a file in *workspace* with the files that it names; None where it has none."""
+    """The contract that *bundle* holds, as a file in *workspace* beside the files that it names; None where it has none."""
     contract = bundle.manifest.processing
     if contract is None:
         return None
+    path = workspace / "given" / "contract.json"
     for entry in contract.files:
-        place = workspace / entry.path
+        place = path.parent / _lift(entry.path)
         place.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(bundle.root / entry.path, place)
-    path = workspace / "processing.json"
-    path.write_bytes(contract.encode())
+    inputs = tuple(replace_fields(feature, steps=tuple(map(_lift_file, feature.steps))) for feature in contract.inputs)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(replace_fields(contract, inputs=inputs, files=()).encode())
     return path
+
+
+def _lift(name: str) -> str:
+    """The name that a contract's file had before the build put it into the bundle's folder for them."""
+    return name.removeprefix(f"{FOLDER}/")
+
+
+def _lift_file(step: Step) -> Step:
+    return replace_fields(step, file=_lift(step.file)) if isinstance(step, Tokenize) else step
 
 
 def find_differences(before: Manifest, after: Manifest) -> list[Change]:
@@ -195,6 +214,12 @@ def _list_conditions(manifest: Manifest) -> dict[str, str]:
     }
 
 
+def _compare_digests(before: Sequence[FileEntry], after: Sequence[FileEntry]) -> dict[str, bool]:
+    """Each file of *before* with whether *after* has the same bytes there."""
+    digests = {entry.path: entry.digest for entry in after}
+    return {entry.path: digests.get(entry.path) == entry.digest for entry in before}
+
+
 def _compare_variants(bundle: VerifiedBundle, again: VerifiedBundle, *, is_explained: bool) -> Iterator[VariantResult]:
     made = {variant.id: variant for variant in again.manifest.variants}
     reasons = {one.id: one.reason for one in again.manifest.skipped}
@@ -208,14 +233,13 @@ def _compare_variants(bundle: VerifiedBundle, again: VerifiedBundle, *, is_expla
 
 
 def _compare_variant(bundle: VerifiedBundle, variant: Variant, again: VerifiedBundle, made: Variant, *, is_explained: bool) -> VariantResult:
-    digests = {entry.path: entry.digest for entry in made.files}
-    files = {entry.path: digests.get(entry.path) == entry.digest for entry in variant.files}
-    metric = _compare_metric(variant.metric, made.metric)
-    if all(files.values()) and len(files) == len(digests):
+    files = _compare_digests(variant.files, made.files)
+    metric = compare_metrics(variant.metric, made.metric)
+    if all(files.values()) and len(files) == len(made.files):
         return VariantResult(id=variant.id, verdict="same bytes", files=files, metric=metric)
     verdict, note = _judge(bundle, variant, again, made)
     if not is_explained:
-        note = f"{note}; {_name_tools(variant)}"
+        note = f"{note}; {_name_tools(variant, again.manifest.lineage.tools)}"
     return VariantResult(id=variant.id, verdict=verdict, files=files, metric=metric, note=note)
 
 
@@ -250,14 +274,19 @@ def _find_fault(bundle: VerifiedBundle, variant: Variant, again: VerifiedBundle,
     return None
 
 
-def _name_tools(variant: Variant) -> str:
-    """Whose fault it is that bytes differ where source, data, versions and machine do not."""
-    target = next((name for name in find_plugins(TARGETS) if variant.id.startswith(f"{name}-")), None)
-    tools = "the tool that makes it" if target is None else ", ".join(load_plugin(TARGETS, target)().list_tools())
+def _name_tools(variant: Variant, used: Iterable[str]) -> str:
+    """Whose fault it may be that bytes differ where source, data, versions and machine do not: of the tools that were *used*, those
+    that read the source, and those that made this format.
+    """
+    made_by = {name: set(load_plugin(TARGETS, name)().list_tools()) for name in find_plugins(TARGETS)}
+    mine = next((tools for name, tools in made_by.items() if variant.id.startswith(f"{name}-")), set())
+    others = set().union(*made_by.values()) - mine
+    tools = ", ".join(name for name in used if name not in others and name not in _OUR_OWN)
     return f"of the same source and data, on the same machine, other bytes were written: one of {tools} is not deterministic"
 
 
-def _compare_metric(before: Metric | None, after: Metric | None) -> MetricResult | None:
+def compare_metrics(before: Metric | None, after: Metric | None) -> MetricResult | None:
+    """How *after* stands to *before*; None where one is missing, or they are not the same metric."""
     if before is None or after is None or before.name != after.name:
         return None
     low, high = before.interval or (before.value, before.value)

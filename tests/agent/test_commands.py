@@ -1,17 +1,20 @@
 """The program edgekit-agent: what it prints, what it exits with, and how it stops."""
 
+import io
 import json
 import os
 import signal
 import socket
 import subprocess
 import sys
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from edgekit.deployment import Deployment, State
 from edgekit.files import digest_bytes
@@ -164,6 +167,7 @@ def test_help_and_the_agent_load_no_framework():
     code = (
         "import sys, edgekit_agent.agent, edgekit_agent.commands\n"
         "heavy = {'onnxruntime', 'ai_edge_litert', 'openvino', 'tflite_runtime', 'onnx', 'torch', 'tensorflow'} & set(sys.modules)\n"
+        "heavy |= {'PIL', 'cv2', 'soundfile', 'soxr', 'tokenizers', 'edgekit.processing.pipeline', 'edgekit.golden_raw'} & set(sys.modules)\n"
         "print(sorted(heavy))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, timeout=60).stdout == b"[]\n"
@@ -176,3 +180,32 @@ def test_the_agents_commands_are_edgekits_too():
     """The command line of edgekit has the agent's commands under agent."""
     program = [sys.executable, "-c", "from edgekit.cli.main import main; main()", "agent", "serve", "--help"]
     assert "--http HOST:PORT" in subprocess.run(program, check=True, capture_output=True, text=True, timeout=60).stdout
+
+
+def test_a_stranger_cannot_fill_the_log(make_contract_bundle):
+    """Damaged pictures are refused with 400, and nothing of them is left in the agent's log."""
+    buffer = io.BytesIO()
+    Image.new("RGB", (40, 30)).save(buffer, "TIFF")
+    # The offset of the first directory, and what lies there, a field at a time.
+    pictures = [buffer.getvalue()[:-2], *(spoil(buffer.getvalue(), place) for place in range(8, 120, 4))]
+    with running("serve", make_contract_bundle("image"), "--http", "127.0.0.1:0") as (process, line):
+        address = line.partition(" serves ")[0]
+        statuses = {post(f"{address}/v2/models/image/infer", picture) for picture in pictures}
+        code, _, log = stop(process, signal.SIGTERM)
+    assert code == 0
+    assert 400 in statuses <= {200, 400}
+    assert len(log.splitlines()) == 1, log
+
+
+def spoil(data: bytes, place: int) -> bytes:
+    return data[:place] + b"\xff\x7f\xff\x7f" + data[place + 4 :]
+
+
+def post(url: str, body: bytes) -> int:
+    request = urllib.request.Request(url, body, {"Content-Type": "image/tiff"})
+    try:
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            return answer.status
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code

@@ -11,11 +11,13 @@ from pathlib import Path
 
 import pytest
 
+from edgekit.bundles import open_bundle
 from edgekit.errors import DeviceError, GateRefused, InputError, TransferError, TrustError
 from edgekit.runtimes.memory import MemoryRuntime
 from edgekit.targets import Hardware
 from edgekit_agent.installing import Installer, Order, Source
 from edgekit_agent.inventory import Machine
+from edgekit_agent.serving import load_model
 from edgekit_agent.slots import ModelSlots, SlotStore
 
 FIRST, SECOND = Order("digits@1.0.0"), Order("digits@2.0.0")
@@ -227,3 +229,51 @@ def test_an_installation_waits_for_no_other(store, installer, publisher, make_bu
     publisher.publish(make_bundle(), "1.0.0")
     with store.locking(), pytest.raises(DeviceError, match="at work"):
         installer.install(FIRST)
+
+
+def test_a_contract_travels_with_its_release(store, machine, publisher, make_contract_bundle):
+    """Over HTTP a device fetches the tokeniser and the golden raw items too, proves them, and what is installed answers a text."""
+    publisher.publish(make_contract_bundle("text", name="digits"), "1.0.0")
+    root = publisher.repository / "metadata" / "1.root.json"
+    with serving_files(publisher.repository) as url:
+        done = Installer(store, machine, Source(url, root)).install(FIRST)
+    assert done.raw_proof.startswith("6 golden raw items become what was recorded")
+    bundle = store.open_release(done.installed)
+    assert {entry.path for entry in bundle.manifest.shared_files} == {"golden.npz", "golden-raw.npz", "processing/tokenizer.json"}
+    live = load_model(bundle, bundle.variants[0], machine)
+    try:
+        assert live.feed({"review": b"a good day"}).inputs["ids"].tolist() == [[6, 2, 7, 0, 0, 0]]
+    finally:
+        live.retire()
+    store.clean()
+    assert load_model(store.open_release(done.installed), bundle.variants[0], machine).info.raw.unavailable is None
+
+
+@pytest.mark.parametrize("path", ["processing/tokenizer.json", "golden-raw.npz"])
+def test_a_changed_file_of_a_contract_is_refused(store, installer, publisher, make_contract_bundle, path):
+    """A tokeniser or recorded items with a byte changed on their way are not installed."""
+    bundle = make_contract_bundle("text", name="digits")
+    publisher.publish(bundle, "1.0.0")
+    entry = next(entry for entry in open_bundle(bundle).manifest.shared_files if entry.path == path)
+    flip(publisher.repository / "blobs" / "sha256" / entry.digest.removeprefix("sha256:"))
+    with pytest.raises(TrustError):
+        installer.install(FIRST)
+    assert snapshot(store) == {}
+
+
+def test_a_wrong_contract_is_not_installed(store, installer, publisher, make_contract_bundle):
+    """A release whose contract has blue for red is refused by that name, and leaves nothing behind."""
+    publisher.publish(make_contract_bundle("image", name="digits", confused=True), "1.0.0")
+    with pytest.raises(GateRefused, match="looks like RGB"):
+        installer.install(FIRST)
+    assert snapshot(store) == {}
+
+
+def test_an_installation_says_what_it_could_not_prove(store, installer, publisher, make_contract_bundle, lack_libraries):
+    """Where the contract's libraries are missing the release is installed all the same, and what is unproven is said."""
+    publisher.publish(make_contract_bundle("text", name="digits"), "1.0.0")
+    lack_libraries("tokenizers")
+    done = installer.install(FIRST)
+    assert done.changed
+    assert done.raw_proof.startswith("unproven raw: library 'tokenizers'")
+    assert "edgekit[text]" in done.raw_proof

@@ -31,6 +31,7 @@ from edgekit_agent.installing import Source
 from edgekit_agent.inventory import Machine
 from edgekit_agent.ledger import Ledger
 from edgekit_agent.orders import Orders
+from edgekit_agent.raw_access import RawUnavailable
 from edgekit_agent.serving import Serving, UnknownModel
 from edgekit_agent.slots import ModelSlots, SlotStore
 from edgekit_agent.updater import Updater
@@ -875,3 +876,55 @@ def test_a_trial_is_watched_while_another_model_is_fetched(start, fleet, gate, g
     assert not gate.opened.is_set()
     gate.opened.set()
     device.wait_for(lambda: {one.model: one.deployment.state for one in device.updater.describe_status().models}["cats"] is State.COMMITTED)
+
+
+# What the contract in front of a model makes of a picture is proven too.
+
+
+@pytest.fixture
+def make_colours(make_contract_bundle):
+    """Makes bundles of a model that takes pictures, under the name of the digits model."""
+    return partial(make_contract_bundle, "image", name="digits")
+
+
+def ask_colour(device: Device, picture: bytes) -> tuple[str, bytes]:
+    """The version that answered, and the label that it read."""
+    with device.serving.leasing("digits") as lease:
+        answer = lease.infer_item(picture)
+        return answer.info.version, answer.outputs["labels"][0]
+
+
+def test_golden_raw_items_are_proven_in_an_update(start, fleet, make_colours, kits):
+    """A release with a contract serves pictures on trial and afterwards, and the report says that its items were proven."""
+    fleet.publish("1.0.0", make_colours)
+    device = start()
+    device.obey(fleet.order(1, "1.0.0", "d1", trial=SHORT))
+    device.wait_until(State.TRIAL)
+    assert any("6 golden raw items become what was recorded" in text for _, _, text in device.journal.events)
+    found = [ask_colour(device, picture) for picture in kits("image").items[:3]]
+    assert found == [("1.0.0", b"red"), ("1.0.0", b"green"), ("1.0.0", b"blue")]
+    assert device.wait_until(State.COMMITTED).evidence.requests == 3
+
+
+def test_a_wrong_contract_is_refused_by_name(start, fleet, make_colours, kits):
+    """A release whose contract has blue for red is refused while it is proven, the report names that, and the one before serves on."""
+    fleet.publish("1.0.0", make_colours)
+    fleet.publish("2.0.0", make_colours, confused=True)
+    device = start()
+    commit(device, fleet, 1, "1.0.0")
+    device.obey(fleet.order(2, "2.0.0", "d2", trial=SHORT))
+    failed = device.wait_until(State.FAILED, "d2")
+    assert "looks like RGB" in failed.reason
+    assert "looks like RGB" in device.journal.events[-1][2][:200]
+    assert ask_colour(device, kits("image").items[0]) == ("1.0.0", b"red")
+
+
+def test_a_device_without_the_libraries_installs_all_the_same(start, fleet, make_colours, kits, lack_libraries):
+    """Where Pillow is missing the release is proven by its golden samples alone, the report says so, and raw items are refused."""
+    fleet.publish("1.0.0", make_colours)
+    lack_libraries("PIL")
+    device = start()
+    commit(device, fleet, 1, "1.0.0")
+    assert any("unproven raw: library 'PIL.Image'" in text for _, _, text in device.journal.events)
+    with pytest.raises(RawUnavailable, match=r"edgekit\[images\]"):
+        ask_colour(device, kits("image").items[0])

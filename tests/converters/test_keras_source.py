@@ -36,6 +36,15 @@ def check_forms(source: SourceModel) -> None:
     native.close()
 
 
+@pytest.mark.heavy
+@pytest.mark.skipif(not FILES, reason="needs the models beside the project")
+def test_the_same_model_is_exported_to_the_same_bytes(tensorflow, tmp_path) -> None:
+    """Exported twice, a model is the same ONNX and the same TFLite byte by byte: tf2onnx by itself numbers its tensors at random."""
+    first, second = (load(FILES[-1], tmp_path / place) for place in ("first", "second"))
+    for form in ("onnx", "tflite"):
+        assert first.forms[form].read_bytes() == second.forms[form].read_bytes()
+
+
 def test_files_are_accepted_by_name_or_bytes(tmp_path) -> None:
     """Keras's suffixes and HDF5's first bytes are taken, another file and a directory are not."""
     hdf5, named, other = tmp_path / "weights", tmp_path / "model.keras", tmp_path / "model.bin"

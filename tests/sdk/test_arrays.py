@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.lib import format as npy
 
-from edgekit.arrays import Arrays, decode_arrays, dtype_of, encode_arrays, map_arrays, read_arrays, to_plain
+from edgekit.arrays import Arrays, decode_arrays, dtype_of, encode_arrays, map_arrays, read_arrays, release_pages, to_plain
 from edgekit.errors import InputError
 
 ARRAYS = hnp.arrays(
@@ -229,3 +229,15 @@ def test_a_reason_is_short(tmp_path: Path) -> None:
     with pytest.raises(InputError) as caught:
         read_arrays(tmp_path / "deep.npz")
     assert len(str(caught.value)) < 500 + len(str(tmp_path))
+
+
+def test_released_pages_are_read_again(tmp_path: Path) -> None:
+    """What memory held of a mapped array goes, and comes back the same; arrays that are not mapped stay."""
+    saved = np.arange(1 << 20, dtype=np.float32)
+    np.savez(tmp_path / "large.npz", saved=saved)
+    arrays = map_arrays(tmp_path / "large.npz") | {"own": np.arange(3)}
+    assert np.array_equal(arrays["saved"], saved)
+    release_pages(arrays)
+    release_pages({"view": arrays["saved"][::7]})
+    assert np.array_equal(arrays["saved"], saved)
+    assert arrays["own"].tolist() == [0, 1, 2]

@@ -100,6 +100,7 @@ def test_bound_that_nothing_meets_leaves_the_old_bundle(request_onnx: BuildReque
         ({"formats": ("onnx", "coreml")}, InputError, "Known here: nvidia, onnx"),
         ({"evaluation": None, "metric": "top1"}, InputError, "--evaluation"),
         ({"name": "a b"}, InputError, "--name"),
+        ({"parent": "digits"}, InputError, "name@x.y.z"),
         ({"source": DIGITS / "none.onnx"}, InputError, "no such file"),
         ({"source": DIGITS / "train.py"}, InputError, "train.py"),
         ({"destination": DIGITS}, InputError, "not a bundle"),

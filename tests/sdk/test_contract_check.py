@@ -66,7 +66,7 @@ def test_the_right_contract_is_not_doubted(request_colours: BuildRequest) -> Non
 def test_a_wrong_contract_is_named(try_contract: Any, colours: Any, tmp_path: Path, old: str, new: str, named: str) -> None:
     """Channels in the wrong order, and a resize that looks at single pixels, are named with what they cost."""
     trial = try_contract(colours.change_contract(tmp_path / "wrong.toml", old, new))
-    assert any(re.search(named, sentence) for sentence in check_contract(trial))
+    assert any(re.search(named, sentence) for sentence in check_contract(trial, quiet))
 
 
 def test_a_build_warns_of_a_wrong_contract(request_colours: BuildRequest, colours: Any, tmp_path: Path) -> None:
@@ -98,10 +98,10 @@ def test_trying_ends_in_time(try_contract: Any, colours: Any, tmp_path: Path) ->
     """Once the time is over no further contract is tried, so that a model that takes seconds for a sample is not asked for hours."""
     trial = try_contract(colours.change_contract(tmp_path / "wrong.toml", RESIZE, f'{RESIZE} }}, {{ step = "color", order = "BGR"'))
     late = itertools.chain([0.0], itertools.repeat(TRIED_S + 1))
-    assert check_contract(trial, clock=lambda: next(late)) == ()
+    assert check_contract(trial, quiet, clock=lambda: next(late)) == ()
 
 
 def test_what_is_no_share_tells_no_contract(try_contract: Any, colours: Any) -> None:
     """By a metric without bounds contracts cannot be held against each other, so nothing is tried."""
     trial = try_contract(colours.contract)
-    assert check_contract(replace(trial, metric=replace(trial.metric, name="shop.metrics:profit"))) == ()
+    assert check_contract(replace(trial, metric=replace(trial.metric, name="shop.metrics:profit")), quiet) == ()

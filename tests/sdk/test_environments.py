@@ -174,6 +174,19 @@ def test_tool_does_not_see_packages_of_the_caller(tmp_path: Path, monkeypatch: p
     assert str(tmp_path / "smuggled") not in run_tool(Path(sys.executable), script, {}, timeout=60)["path"]
 
 
+def test_tool_does_the_same_each_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The order of a set, by which tools number things, is the same in each process, whatever the caller's own is; its folder stays out."""
+    body = "answer = {'result': {'order': list(set('determinism')), 'path': sys.path}}\nPath(sys.argv[2]).write_text(json.dumps(answer))\n"
+    script = _script(tmp_path, body)
+    answers = []
+    for seed in ("1", "2", "random"):
+        monkeypatch.setenv("PYTHONHASHSEED", seed)
+        answers.append(run_tool(Path(sys.executable), script, {}, timeout=60))
+    assert answers[0]["order"] == answers[1]["order"] == answers[2]["order"]
+    if HERE >= (3, 11):
+        assert str(script.parent) not in answers[0]["path"]
+
+
 def test_environments_are_found_by_entry_point() -> None:
     """The environment of the TFLite converter is found, and its lock pins each package to one version."""
     environment = find_environments()["onnx2tf"]

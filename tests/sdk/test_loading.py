@@ -12,7 +12,6 @@ from edgekit.bundles import MANIFEST, open_bundle
 from edgekit.errors import DeviceError, DigestMismatch, InputError, UnknownName
 from edgekit.loading import Model
 from edgekit.manifest import Choice, decode_manifest
-from edgekit.processing import libraries
 from edgekit.runtimes.onnx_runtime import OnnxRuntime
 from edgekit.runtimes.sessions import open_variant
 
@@ -137,17 +136,10 @@ def test_a_bundle_without_a_contract_takes_tensors(make_contract_bundle):
         assert model.infer({"x": np.zeros((1, 3, 12, 16), np.float32)})["logits"].shape == (1, 3)
 
 
-def test_a_missing_library_is_told_when_it_is_needed(make_contract_bundle, monkeypatch):
+def test_a_missing_library_is_told_when_it_is_needed(make_contract_bundle, lack_libraries):
     """Where Pillow cannot be imported the model loads and takes tensors, and an item is refused with the extra's name."""
-    real = libraries.importlib.import_module
-
-    def lack(name, *rest):
-        if name.startswith("PIL"):
-            raise ImportError("No module named 'PIL'")
-        return real(name, *rest)
-
     root = make_contract_bundle("image")
-    monkeypatch.setattr(libraries.importlib, "import_module", lack)
+    lack_libraries("PIL")
     with edgekit.load(root) as model:
         with pytest.raises(DeviceError, match=r"edgekit\[images\]"):
             model(b"")

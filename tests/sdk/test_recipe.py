@@ -1,5 +1,6 @@
 """A recipe says all that a conversion was asked, and nothing that is not understood."""
 
+import re
 from dataclasses import fields, replace
 from pathlib import Path
 
@@ -37,6 +38,7 @@ REQUEST = BuildRequest(
     task="classify",
     samples=300,
     golden_raw=True,
+    parent="digits@1.0.0",
     threads=2,
     seed=7,
     digests={"source": DIGEST},
@@ -160,3 +162,13 @@ def test_other_files_than_it_was_written_for_are_refused() -> None:
         check_digests(request, Digests(source=OTHER))
     with pytest.raises(InputError, match="none was given"):
         check_digests(BuildRequest(source=Path("a"), destination=Path("b"), digests={"evaluation": DIGEST}), Digests())
+
+
+def test_the_guide_has_every_field(tmp_path: Path) -> None:
+    """The recipe in the guide is read as it stands, and the guide's table names every field that there is."""
+    guide = (Path(__file__).parents[2] / "docs" / "guides" / "reproducing.md").read_text()
+    (example,) = re.findall(r"^```toml\n(.*?)^```", guide, re.DOTALL | re.MULTILINE)
+    assert read_recipe(write(tmp_path / "digits.toml", example)).name == "digits"
+    (rows,) = re.findall(r"^\| field \| means \|\n(.*?)\n\n", guide, re.DOTALL | re.MULTILINE)
+    named = {name for row in rows.splitlines() for name in re.findall(r"`(\w+)`", row.split("|")[1])}
+    assert named == set(Recipe.__struct_fields__)

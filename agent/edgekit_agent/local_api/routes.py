@@ -149,7 +149,7 @@ def _ask(lease: Lease, request: Request) -> tuple[InferRequest, Answer]:
     json_length = _find_json_length(request)
     if json_length is None and is_raw_body(request, lease.raw):
         asked = InferRequest(inputs={}, outputs={}, binary=ask_in_binary(request), id=None)
-        answer = lease.infer_item(bytes(request.body))
+        answer = lease.infer_item(request.body)
     else:
         asked = decode_request(request.body, json_length)
         answer = lease.infer(asked.inputs, asked.outputs)

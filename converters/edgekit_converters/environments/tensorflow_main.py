@@ -17,6 +17,7 @@ Imports only what the environment has: TensorFlow, Keras, tf_keras, tf2onnx, h5p
 # mypy: disable-error-code="import-not-found, import-untyped, no-untyped-call"
 
 import io
+import itertools
 import json
 import os
 import re
@@ -148,9 +149,28 @@ def _attempt(tool: str, make: Callable[[], None]) -> str | None:
     return None
 
 
+def _number_nodes() -> None:
+    """Let tf2onnx go through its sets of nodes in the order in which these were made.
+
+    By itself a node's hash is its address, which is another in each process: tf2onnx numbers tensors in that order, so that
+    it wrote other names of one model each time.
+    """
+    import tf2onnx
+
+    numbers, make = itertools.count(), tf2onnx.graph.Node.__init__
+
+    def make_numbered(node: Any, *given: Any, **named: Any) -> None:
+        node.made_as = next(numbers)
+        make(node, *given, **named)
+
+    tf2onnx.graph.Node.__init__ = make_numbered
+    tf2onnx.graph.Node.__hash__ = lambda node: int(node.made_as)
+
+
 def _write_onnx(program: Program, path: Path) -> None:
     import tf2onnx
 
+    _number_nodes()
     function = program.trace()
     model, _ = tf2onnx.convert.from_function(function, input_signature=function.input_signature, opset=_OPSET)
     _check_operators(model)
@@ -338,6 +358,7 @@ def convert_tflite(request: Request) -> dict[str, Any]:
 def _write_onnx_of_tflite(request: Request) -> None:
     import tf2onnx
 
+    _number_nodes()
     model, _ = tf2onnx.convert.from_tflite(request["path"], opset=_OPSET)
     _check_operators(model)
     for value in (*model.graph.input, *model.graph.output):

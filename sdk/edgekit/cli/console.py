@@ -25,7 +25,7 @@ def print_json(value: Any) -> None:
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], title: str | None = None) -> None:
-    """Write a table to stdout, its numbers to the right. Cells are plain text: nothing in them is taken as markup.
+    """Write a table to stdout, its numbers to the right. Cells are plain text: nothing in them is taken as markup, or commands a terminal.
 
     Where stdout is no terminal, lines are as long as they must be, so that a program may cut them.
     """
@@ -33,7 +33,7 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], title: st
     from rich.table import Table
     from rich.text import Text
 
-    body = [list(row) for row in rows]
+    body = [[make_plain(cell) for cell in row] for row in rows]
     table = Table(title=Text(title) if title else None, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
     for index, column in enumerate(columns):
         numeric = all(_is_figure(row[index]) for row in body)
@@ -58,8 +58,15 @@ def _is_figure(cell: str) -> bool:
 
 
 def say(text: str) -> None:
-    """Write one line to stderr."""
-    click.echo(text, err=True)
+    """Write one line to stderr, as plain text."""
+    click.echo(make_plain(text), err=True)
+
+
+def make_plain(text: str) -> str:
+    """*text* with a sign in place of each control and format character but line feeds: names of classes and files may come from anybody."""
+    from unicodedata import category
+
+    return "".join(letter if letter == "\n" or category(letter)[0] != "C" else "\N{REPLACEMENT CHARACTER}" for letter in text)
 
 
 @contextmanager

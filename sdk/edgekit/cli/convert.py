@@ -138,6 +138,7 @@ _FILE: dict[str, Any] = {"type": click.Path(path_type=Path)}
 @click.option("--max-drop", type=float, default=0.01, show_default=True, callback=_check_finite, help="The most that the metric may fall.")
 @click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True, help="Threads that each variant is timed with.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="What every random choice follows from.")
+@click.option("--parent", metavar="RELEASE", help="The release that this one is to take the place of, as digits@1.0.0: the lineage keeps it.")
 @recipe_options
 @click.option("--json", "as_json", is_flag=True, help="Print the manifest's record as JSON.")
 def convert(  # noqa: PLR0913 - a click command takes one argument for each option
@@ -159,6 +160,7 @@ def convert(  # noqa: PLR0913 - a click command takes one argument for each opti
     max_drop: float,
     threads: int,
     seed: int,
+    parent: str | None,
     save_recipe: Path | None,
     dry_run: bool,
     digests: dict[str, str],
@@ -189,6 +191,7 @@ def convert(  # noqa: PLR0913 - a click command takes one argument for each opti
         threads=threads,
         seed=seed,
         digests=digests,
+        parent=parent,
     )
     if dry_run:
         show_plan(request, save_recipe, as_json=as_json)

@@ -118,6 +118,7 @@ def _format_profiles(profiles: dict[str, tuple[tuple[int, ...], tuple[int, ...],
 
 
 def _facts(bundle: "VerifiedBundle") -> list[tuple[str, str]]:
+    from edgekit.processing.wording import describe_contract
     from edgekit.quantities import format_bytes
 
     manifest = bundle.manifest
@@ -127,9 +128,19 @@ def _facts(bundle: "VerifiedBundle") -> list[tuple[str, str]]:
         ("size", f"{format_bytes(total)} in {len(manifest.files)} files"),
         ("inputs", "; ".join(map(str, manifest.inputs))),
         ("outputs", "; ".join(map(str, manifest.outputs))),
+        ("processing", describe_contract(manifest.processing)),
         ("golden samples", f"{manifest.variants[0].parity.n}, {manifest.golden_origin}"),
+        *_golden_raw(manifest),
         *_lineage(manifest),
     ]
+
+
+def _golden_raw(manifest: "Manifest") -> list[tuple[str, str]]:
+    """What travels to devices beside tensors to prove the contract."""
+    from edgekit.quantities import format_bytes
+
+    entry = manifest.golden_raw
+    return [] if entry is None else [("golden raw items", f"{format_bytes(entry.length)}, {manifest.golden_raw_origin or 'of unknown origin'}")]
 
 
 def _lineage(manifest: "Manifest") -> list[tuple[str, str]]:

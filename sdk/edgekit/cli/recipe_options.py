@@ -19,7 +19,7 @@ _META = "edgekit.recipe"
 def recipe_options(command: Callable[..., None]) -> Callable[..., None]:
     """*command* with ``--recipe``, whose fields are its defaults, and with *save_recipe*, *dry_run* and *digests* as arguments.
 
-    *digests* are those that the recipe was written for, of what the command line does not name itself.
+    *digests* are those that the recipe was written for, of what the command line neither names itself nor takes other samples of.
     """
 
     @functools.wraps(command)
@@ -46,7 +46,15 @@ def _find_digests(context: click.Context) -> dict[str, str]:
         return {}
     path, recipe = context.meta[_META]
     _refuse_code(context, path, recipe)
-    return {role: digest for role, digest in recipe.digests.given.items() if context.get_parameter_source(role) is ParameterSource.DEFAULT_MAP}
+    # Other samples of the same set have another digest.
+    same_samples = _is_of_recipe("samples", context) and _is_of_recipe("seed", context)
+    given = recipe.digests.given.items()
+    return {role: digest for role, digest in given if _is_of_recipe(role, context) and (same_samples or role == "source")}
+
+
+def _is_of_recipe(field: str, context: click.Context) -> bool:
+    """Whether the command line says nothing else of *field*."""
+    return context.get_parameter_source(field) is not ParameterSource.COMMANDLINE
 
 
 def _refuse_code(context: click.Context, path: Path, recipe: "Recipe") -> None:
@@ -65,7 +73,7 @@ def to_words(recipe: "Recipe", base: Path) -> dict[str, Any]:
     from edgekit.recipe import is_factory
 
     fields = recipe.list_fields()
-    plain = ("name", "target", "formats", "precisions", "samples", "metric", "max_drop", "task", "golden_raw", "threads", "seed")
+    plain = ("name", "parent", "target", "formats", "precisions", "samples", "metric", "max_drop", "task", "golden_raw", "threads", "seed")
     paths = ("output", "calibration", "evaluation", "processing", "example")
     words: dict[str, Any] = {name: fields[name] for name in plain if name in fields}
     words |= {name: str(base / fields[name]) for name in paths if name in fields}

@@ -67,7 +67,7 @@ def _print_reproduction(found: "Reproduction") -> None:
         print_table(("not as it was", "then", "now"), rows)
     else:
         click.echo("Source, data, versions of tools and machine are as they were.\n")
-    click.echo(f"Golden samples: {'the same bytes' if found.golden else 'other bytes'}.\n")
+    print_table(("shared file", "it is"), [(path, "same bytes" if same else "other bytes") for path, same in found.shared.items()])
     print_table(("variant", "it is", "files with the same bytes", "metric"), [_row(one) for one in found.variants])
     for one in found.variants:
         if one.note:

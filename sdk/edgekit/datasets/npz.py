@@ -7,12 +7,13 @@ from pathlib import Path
 
 import numpy as np
 
-from edgekit.arrays import Array, Arrays, is_text, map_arrays
+from edgekit.arrays import Array, Arrays, dtype_of, is_text, map_arrays, to_plain
 from edgekit.contract import Feature, Kind, Tokenize
 from edgekit.datasets.base import BadSample, Sample, Truth
 from edgekit.datasets.labels import number_labels
 from edgekit.errors import InputError
 from edgekit.processing.base import Raw
+from edgekit.tensors import TensorSpec
 
 LABELS = "labels"
 #: The most channels that a sound in an array has.
@@ -60,6 +61,20 @@ class NpzSamples:
             return _decode(truth)
         return int(truth) if self.truths.dtype.kind in "iu" else float(truth)
 
+    def check(self, specs: Sequence[TensorSpec]) -> None:
+        """Refuse arrays that the model is fed with and that do not fit its inputs *specs*; the message has the numpy that makes them fit."""
+        for spec in specs:
+            expected = f"{spec.dtype}[n, {', '.join(map(str, spec.shape[1:]))}]"
+            if spec.name not in self.arrays:
+                remedy = f"Name the array as the model's input: {_show_naming(spec, expected)}."
+                raise InputError(self.path, f"it has no array {spec.name!r}; it has {sorted(self.arrays)}", remedy)
+            array = to_plain(self.arrays[spec.name])
+            field = f"field {spec.name!r} is {array.dtype}{list(array.shape)}, and {expected} is expected"
+            if dtype_of(array) != spec.dtype:
+                raise InputError(self.path, field, f"Convert it: {_write_conversion(array, spec)}.")
+            if not TensorSpec(name=spec.name, dtype=spec.dtype, shape=("n", *spec.shape[1:])).accepts(array.shape):
+                raise InputError(self.path, field, "Reshape it, with the samples along the first axis.")
+
     def find_file(self, key: str) -> Path | None:  # noqa: ARG002 - one file holds all
         """None: one file holds all samples."""
         return None
@@ -68,6 +83,21 @@ class NpzSamples:
         """The number of its class; None where there are no labels, or they are no classes."""
         truth = self._find_truth(int(key))
         return truth if isinstance(truth, int) else None
+
+
+def _show_naming(spec: TensorSpec, expected: str) -> str:
+    """What is *expected*, and how numpy takes a name that is no keyword of Python's, as TFLite's ``serving_default_x:0``."""
+    return expected if spec.name.isidentifier() else f"{expected}, by numpy.savez(path, **{{{spec.name!r}: array}})"
+
+
+def _write_conversion(array: Array, spec: TensorSpec) -> str:
+    """The numpy that makes *array* fit *spec*: reals become integers by the model's own scale, for casting them would lose them."""
+    quantised = spec.quantization
+    if quantised is None or quantised.axis is not None or array.dtype.kind != "f":
+        return f"array.astype('{spec.dtype}')"
+    limits = np.iinfo(spec.dtype)
+    real = f"(array / {quantised.scale[0]:.9g}).round() + {quantised.zero_point[0]}"
+    return f"({real}).clip({limits.min}, {limits.max}).astype('{spec.dtype}')"
 
 
 def open_npz(path: Path, features: Sequence[Feature] = (), labels: Sequence[str] = (), *, spoken: bool = False) -> NpzSamples:

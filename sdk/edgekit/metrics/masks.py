@@ -36,8 +36,9 @@ def count_pixels(answers: Answers, truths: Truths) -> Array:
         raise refuse_answers("iou", "mask", "Let the contract read one: edgekit convert --task segment")
     counts = [_count(mask, truth, item) for item, (mask, truth) in enumerate(zip(masks, _check_masks(truths), strict=True))]
     classes = sorted({number for one in counts for number in one})
-    table: Array = np.array([[one.get(number, (0, 0, 0)) for number in classes] for one in counts], np.int64)
-    return table.reshape(len(counts), len(classes), 3).transpose(0, 2, 1)
+    table = np.array([[one.get(number, (0, 0, 0)) for number in classes] for one in counts], np.int64)
+    found: Array = table.reshape(len(counts), len(classes), 3).transpose(0, 2, 1)
+    return found
 
 
 def _check_masks(truths: Truths) -> list[Array]:

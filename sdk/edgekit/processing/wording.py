@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from edgekit.contract import Cast, Color, Crop, Feature, Layout, Normalize, Quantize, Reading, Reshape, Resize, Scale, Step
+from edgekit.contract import Cast, Color, Crop, Feature, Layout, Normalize, Processing, Quantize, Reading, Reshape, Resize, Scale, Step
 
 _FITS = {
     "stretch": "stretched to",
@@ -17,6 +17,16 @@ _FITS = {
 #: Factors below it are told as they are.
 _SMALLEST = 1e-9
 _KINDS = {"image": "a picture", "audio": "a sound", "text": "a text", "series": "a table"}
+
+
+def describe_contract(contract: Processing | None) -> str:
+    """The whole contract in a line: ``classify: photo, a picture, in 5 steps; answers: classes of output y; 10 labels``."""
+    if contract is None:
+        return "none: callers give the model's own tensors"
+    given = [f"{feature.name}, {_KINDS[feature.kind]}, in {format_count(len(feature.steps), 'step')}" for feature in contract.inputs]
+    parts = [*(given or ["the model's own tensors"]), f"answers: {describe_reading(contract.answer)}"]
+    labels = [format_count(len(contract.labels), "label")] if contract.labels else []
+    return f"{f'{contract.task}: ' if contract.task else ''}{'; '.join(parts + labels)}"
 
 
 def describe_feature(feature: Feature) -> str:
@@ -35,6 +45,11 @@ def describe_step(step: Step) -> str:
 def describe_reading(reading: Reading | None) -> str:
     """How the answer is read, as a phrase."""
     return "the model's own tensors" if reading is None else f"{reading.__struct_config__.tag} of {describe_fields(reading)}"
+
+
+def format_count(count: int, noun: str) -> str:
+    """``1 step``, ``2 steps``."""
+    return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
 def describe_fields(record: Step | Reading) -> str:

@@ -9,6 +9,8 @@ import pytest
 
 from edgekit_converters.environments import TENSORFLOW_SCRIPT
 
+#: What there is of tf2onnx beside its converters.
+TF2ONNX = "class graph:\n    class Node: pass\n"
 LIMITS = {"memory": 4 << 30, "file": 1 << 20}
 
 
@@ -39,8 +41,8 @@ def test_both_refusals_of_keras_are_told(tmp_path) -> None:
 @pytest.mark.parametrize(
     ("program", "told"),
     [
-        ("class convert:\n    def from_tflite(path, opset): raise KeyError('TFL_X')", "tf2onnx cannot convert it: 'TFL_X'"),
-        ("class convert:\n    def from_tflite(path, opset): raise ValueError('\\x1b[1mx.py:1:1: error: no rule\\nnote: y')", "no rule"),
+        (TF2ONNX + "class convert:\n    def from_tflite(path, opset): raise KeyError('TFL_X')", "tf2onnx cannot convert it: 'TFL_X'"),
+        (TF2ONNX + "class convert:\n    def from_tflite(path, opset): raise ValueError('\\x1b[1mx.py:1:1: error: no rule\\nnote: y')", "no rule"),
         ("raise ImportError('no numpy')", "tf2onnx cannot convert it: no numpy"),
     ],
 )
@@ -52,10 +54,10 @@ def test_what_a_converter_raises_becomes_a_reason(program, told, tmp_path) -> No
 
 def test_memory_and_files_are_bounded(tmp_path) -> None:
     """A tool that asks for more memory than it may have, or writes a larger file, fails with a reason."""
-    memory = "class convert:\n    def from_tflite(path, opset): return bytearray(8 << 30)"
+    memory = TF2ONNX + "class convert:\n    def from_tflite(path, opset): return bytearray(8 << 30)"
     request = {"task": "from-tflite", "path": "m", "output": "o", "shapes": {}, "dynamic": True}
     assert "MemoryError" in str(ask(tmp_path, {"tf2onnx": memory}, request)["error"])
-    large = f"class convert:\n    def from_tflite(path, opset): open({str(tmp_path / 'large')!r}, 'wb').write(bytes(2 << 20))"
+    large = f"{TF2ONNX}class convert:\n    def from_tflite(path, opset): open({str(tmp_path / 'large')!r}, 'wb').write(bytes(2 << 20))"
     assert "File too large" in str(ask(tmp_path, {"tf2onnx": large}, request)["error"])
 
 

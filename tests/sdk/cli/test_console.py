@@ -4,7 +4,7 @@ import pty
 import subprocess
 import sys
 
-from edgekit.cli.console import print_json, print_table, progress
+from edgekit.cli.console import print_json, print_table, progress, say
 from edgekit.tensors import TensorSpec
 
 
@@ -72,3 +72,13 @@ def test_progress_on_a_terminal_is_a_bar_that_vanishes():
     assert output == b"done\n"
     assert b"making [b]onnx[/b]" in drawn
     assert drawn.rstrip().endswith(b"\x1b[2K")
+
+
+def test_nothing_commands_the_terminal(capsys):
+    """Names of classes and files may come from anybody: what would colour, clear or turn round a line is shown as a sign."""
+    print_table(("name",), [("\x1b[2Jcat\u202e\nñµ",)])
+    say("dog\x07\x9b31m")
+    captured = capsys.readouterr()
+    assert "\N{REPLACEMENT CHARACTER}[2Jcat\N{REPLACEMENT CHARACTER}" in captured.out
+    assert "ñµ" in captured.out
+    assert captured.err == "dog\N{REPLACEMENT CHARACTER}\N{REPLACEMENT CHARACTER}31m\n"

@@ -187,3 +187,51 @@ def test_examples_are_commands_that_are_read(command, tmp_path, monkeypatch):
     order_precisions(asked["precisions"] or ())
     assert set(asked["formats"] or ()) <= {"onnx", "tflite", "openvino", "nvidia"}
     assert asked["target"] is None or find_profile(asked["target"])
+
+
+def test_the_contract_is_said_and_warnings_are_told(colours, tmp_path, capsys):
+    """What callers may give and what is read is one line on stdout; what is to be known of it is on stderr, a line each."""
+    wrong = colours.change_contract(tmp_path / "wrong.toml", "height = 9 }", 'height = 9 }, { step = "color", order = "BGR" }')
+    data = [word for role, path in colours.data.items() for word in (f"--{role}", path)]
+    argv = (*QUICK, "--processing", wrong, "--samples", "50", "--golden-raw", *data)
+    assert run(colours.model, "-o", tmp_path / "bundle", *argv) == 0
+    captured = capsys.readouterr()
+    assert "Processing: wrong.toml: a picture, which becomes the model's input x; answers: classes of output scores" in captured.out
+    warnings = [line for line in captured.err.splitlines() if line.startswith("warning: ")]
+    assert any(line.startswith("warning: the contract looks like RGB: 100 % of answers are right instead of ") for line in warnings)
+    assert any("golden raw items are of the calibration data, and travel to every device." in line for line in warnings)
+
+
+def test_without_a_contract_it_is_said_how_to_give_one(tmp_path, capsys):
+    """A bundle that takes tensors alone says so, and names the options that change it."""
+    assert run(DIGITS / "digits.onnx", "-o", tmp_path / "bundle", *QUICK) == 0
+    assert "Processing: none, so callers give the model's own tensors. --task and --processing make" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("argv", "told"),
+    [
+        (("--task", "cook"), "Known here: anomaly, audio, classify"),
+        (("--task", "text"), "the tokeniser is missing"),
+        (("--task", "classify", "--processing", "x.toml"), "--processing names a contract already"),
+        (("--processing", "x.txt"), "neither in .toml nor in .json"),
+        (("--golden-raw",), "there is no contract"),
+        (("--samples", "0"), "--samples"),
+        (("--calibration", "/dev/null"), "/dev/null"),
+        (("--evaluation", ROOT / "examples"), "no set of data that is known"),
+    ],
+)
+def test_a_contract_or_data_that_cannot_be_used_are_named(argv, told, tmp_path, capsys):
+    """Each ends with code 2, one line that says what is wrong, and nothing written."""
+    assert run(DIGITS / "digits.onnx", "-o", tmp_path / "bundle", *QUICK, *argv) == 2
+    assert told in capsys.readouterr().err
+    assert not (tmp_path / "bundle").exists()
+
+
+def test_a_dry_run_names_the_contract(colours, tmp_path, capsys):
+    """The plan says where the contract is from and how many samples would be taken of how they lie there."""
+    argv = ("--processing", colours.contract, "--calibration", colours.root / "train", "--samples", "30", "--dry-run", "--json")
+    assert run(colours.model, "-o", tmp_path / "bundle", *QUICK, *argv) == 0
+    plan = json.loads(capsys.readouterr().out)
+    assert plan["contract"] == str(colours.contract)
+    assert [(one["role"], one["samples"]) for one in plan["data"]] == [("calibration", 30)]

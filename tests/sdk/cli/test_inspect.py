@@ -116,3 +116,13 @@ def test_how_a_device_builds_its_engine_is_told(small_bundle, capsys):
     assert run(small_bundle.root, "--json") == 0
     (record, _) = json.loads(capsys.readouterr().out)["variants"]
     assert (record["scheme"], record["accelerator"], record["engine"]["builder"]) == ("static", "nvidia", "tensorrt")
+
+
+def test_a_contract_stands_in_a_line(make_contract_bundle, small_bundle, capsys):
+    """A bundle that takes pictures says so with how they are answered and what proves it; one without a contract says what it takes."""
+    for root in (make_contract_bundle("image"), small_bundle.root):
+        assert run(root) == 0
+    printed = capsys.readouterr().out
+    assert "classify: photo, a picture, in 5 steps; answers: classes of output logits" in printed
+    assert "golden raw items" in printed
+    assert "none: callers give the model's own tensors" in printed

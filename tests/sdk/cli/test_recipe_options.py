@@ -80,11 +80,13 @@ def test_the_command_line_goes_before_the_recipe(recipe, asked):
 
 
 def test_digests_hold_for_what_the_recipe_names(recipe, asked):
-    """A digest is that of the file which the recipe names; for another that the command line gives there is none."""
+    """A digest is that of the file which the recipe names; another file, or other samples, may have any."""
     digest = "sha256:" + "a" * 64
     recipe.write_text(recipe.read_text() + f'[digests]\nsource = "{digest}"\ncalibration = "{digest}"\n')
     assert run("other.onnx", "--recipe", recipe) == 3
     assert asked[0].digests == {"calibration": digest}
+    assert run("--recipe", recipe, "--samples", "50") == 3
+    assert asked[1].digests == {"source": digest}
 
 
 @pytest.mark.parametrize(
@@ -117,6 +119,7 @@ def test_fields_become_the_words_of_options():
 def test_a_saved_recipe_makes_the_same_bundle(tmp_path, capsys):
     """--save-recipe keeps what was asked with the digests of what was read, and --recipe makes the same files of it."""
     argv = (DIGITS / "digits.onnx", "--to", "onnx", "--precision", "fp32", "--evaluation", DIGITS / "evaluation.npz")
+    argv += ("--parent", "digits@0.9.0")
     assert run(*argv, "-o", tmp_path / "first", "--save-recipe", tmp_path / "digits.toml") == 0
     assert f"Recipe: {tmp_path / 'digits.toml'}" in capsys.readouterr().err
     assert read_recipe(tmp_path / "digits.toml").digests.given.keys() == {"source", "evaluation"}
@@ -124,6 +127,7 @@ def test_a_saved_recipe_makes_the_same_bundle(tmp_path, capsys):
     first, second = (open_bundle(tmp_path / name).manifest for name in ("first", "second"))
     assert first.files == second.files
     assert second.lineage.recipe["formats"] == ["onnx"]
+    assert second.lineage.parent == "digits@0.9.0"
 
 
 def test_a_dry_run_makes_nothing(tmp_path, capsys):

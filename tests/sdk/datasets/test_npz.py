@@ -1,5 +1,6 @@
 """Sets of data in one .npz."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from edgekit.contract import Feature, Tokenize
 from edgekit.datasets.base import BadSample
 from edgekit.datasets.npz import open_npz
 from edgekit.errors import InputError
+from edgekit.tensors import Quantization, TensorSpec
 
 PHOTO = Feature(name="photo", kind="image", feeds="x")
 PIXELS = np.arange(4 * 5 * 6 * 3, dtype=np.uint8).reshape(4, 5, 6, 3)
@@ -119,3 +121,39 @@ def test_not_finite(tmp_path: Path) -> None:
     assert dataset.read("0").raws["x"] == 1
     with pytest.raises(BadSample, match="row 1: 'x' holds NaN"):
         dataset.read("1")
+
+
+@pytest.mark.parametrize(
+    ("arrays", "told"),
+    [
+        ({"y": READY}, r"a\.npz: it has no array 'x'; it has \['y'\].*float32\[n, 2\]"),
+        ({"x": READY.astype(np.float64)}, r"field 'x' is float64\[4, 2\], and float32\[n, 2\] is expected. Convert it: array\.astype\('float32'\)"),
+        ({"x": READY[:, :1]}, r"field 'x' is float32\[4, 1\], and float32\[n, 2\] is expected. Reshape it"),
+    ],
+)
+def test_arrays_that_do_not_fit_the_model_are_told_whole(tmp_path: Path, arrays: dict[str, Any], told: str) -> None:
+    """A wrong name, dtype or shape names the file, the field and what is expected, and what makes it fit."""
+    with pytest.raises(InputError, match=told):
+        open_npz(_save(tmp_path, **arrays)).check((TensorSpec(name="x", dtype="float32", shape=("n", 2)),))
+
+
+def test_names_that_are_no_keywords_are_shown_how_to_give(tmp_path: Path) -> None:
+    """A missing array whose name numpy takes as no keyword is told with the call that writes it; what it writes is read."""
+    spec = TensorSpec(name="serving_default_x:0", dtype="float32", shape=("n", 2))
+    with pytest.raises(InputError, match=re.escape("by numpy.savez(path, **{'serving_default_x:0': array}).")):
+        open_npz(_save(tmp_path, x=READY)).check((spec,))
+    open_npz(_save(tmp_path, **{"serving_default_x:0": READY})).check((spec,))
+
+
+def test_reals_for_integers_are_told_their_scale(tmp_path: Path) -> None:
+    """Reals for a quantised input are refused with the numpy that quantises them by the model's own scale; what it says fits."""
+    spec = TensorSpec(name="x", dtype="int8", shape=("n", 2), quantization=Quantization(scale=(0.5,), zero_point=(10,)))
+    reals = np.array([[-100.0, 0.0], [0.5, 90.0]], np.float32)
+    with pytest.raises(InputError, match=r"int8\[n, 2\] is expected\. Convert it: .*clip") as refused:
+        open_npz(_save(tmp_path, x=reals)).check((spec,))
+    written = refused.value.remedy.removeprefix("Convert it: ").removesuffix(".")
+    converted = eval(written, {"array": reals})
+    assert converted.tolist() == [[-128, 10], [11, 127]]
+    open_npz(_save(tmp_path, x=converted)).check((spec,))
+    with pytest.raises(InputError, match=r"Convert it: array\.astype\('int8'\)\."):
+        open_npz(_save(tmp_path, x=reals.astype(np.int64))).check((spec,))

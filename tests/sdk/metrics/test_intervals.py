@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import f1_score
 
+from edgekit.errors import DeviceError
 from edgekit.metrics.base import Answers, Metric, make_mean
 from edgekit.metrics.classes import F1, TOP1
 from edgekit.metrics.intervals import compare_pairs, measure_interval
@@ -100,3 +101,12 @@ def test_each_model_has_its_own_truths() -> None:
     labels = np.array([0, 1, 1, 0])
     found = compare_pairs(TOP1, (_answer(labels), labels), (_answer(1 - labels), 1 - labels))
     assert (found.value, found.p) == (0.0, 1.0)
+
+
+def test_a_missing_library_is_named_with_its_extra(lack_libraries) -> None:
+    """Devices have no scikit-learn, and are told what installs it."""
+    lack_libraries("scipy", "sklearn")
+    with pytest.raises(DeviceError, match=r"edgekit\[evaluate\]"):
+        measure_interval(TOP1, *_right(3, 5))
+    with pytest.raises(DeviceError, match=r"edgekit\[evaluate\]"):
+        F1.measure(*_right(3, 5))

@@ -10,6 +10,7 @@ from edgekit.contract import (
     Feature,
     Layout,
     Normalize,
+    Processing,
     Quantize,
     Reshape,
     Resize,
@@ -18,7 +19,7 @@ from edgekit.contract import (
     Tokenize,
     Windows,
 )
-from edgekit.processing.wording import describe_feature, describe_reading, describe_step
+from edgekit.processing.wording import describe_contract, describe_feature, describe_reading, describe_step
 
 
 @pytest.mark.parametrize(
@@ -61,3 +62,14 @@ def test_features_and_readings_are_told():
     )
     assert describe_reading(Classify(output="y", activation="softmax")) == "classes of output y, activation softmax"
     assert describe_reading(None) == "the model's own tensors"
+
+
+def test_a_contract_is_told_in_a_line():
+    """What is given, what is answered, and how many labels there are; without a contract, what callers give instead."""
+    photo = Feature(name="photo", kind="image", feeds="x", steps=(Color(order="BGR"), Layout(axes="CHW")))
+    contract = Processing(task="classify", inputs=(photo,), answer=Classify(output="y"), labels=("a", "b"))
+    assert describe_contract(contract) == "classify: photo, a picture, in 2 steps; answers: classes of output y; 2 labels"
+    assert describe_contract(Processing(answer=Classify(output="y"), labels=("a",))) == (
+        "the model's own tensors; answers: classes of output y; 1 label"
+    )
+    assert describe_contract(None) == "none: callers give the model's own tensors"
