@@ -106,7 +106,7 @@ def test_ready(tmp_path: Path, work: Path) -> None:
     assert np.array_equal(feed_samples(dataset, dataset.keys, _open(), work).inputs["x"], ready)
     np.savez(tmp_path / "b.npz", x=ready.astype(np.float64))
     dataset = open_dataset(tmp_path / "b.npz", contract=PHOTOS)
-    with pytest.raises(InputError, match=r"'x' is float64\[3, 16, 16\], and x: float32\[n, 3, 16, 16\] is expected"):
+    with pytest.raises(InputError, match=r"field 'x' is float64\[5, 3, 16, 16\], and float32\[n, 3, 16, 16\] is expected"):
         feed_samples(dataset, dataset.keys, _open(), work)
 
 
