@@ -20,6 +20,7 @@ from edgekit.evaluation import (
     find_metrics,
     find_source_variant,
     preparing,
+    remark_classes,
     remark_contract,
     remark_source,
 )
@@ -97,7 +98,7 @@ def compare_variants(
             data=data.describe(request.seed),
             metrics=compared,
             left_out=len(data.keys) - len(keys),
-            remarks=(*one.remarks, *remark_contract(first, metrics)),
+            remarks=(*one.remarks, *remark_contract(first, metrics), *remark_classes(first, data.dataset)),
         )
 
 

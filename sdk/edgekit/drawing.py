@@ -47,11 +47,13 @@ def _draw_boxes(image: Any, answer: Answer) -> None:
     # The likeliest is drawn last, so that it lies above the others.
     for box, number, label, score in reversed(list(found)):
         colour = tuple(_COLOURS[number % len(_COLOURS)].tolist())
-        pen.rectangle(box, outline=colour, width=width)
+        # A model may give its corners the wrong way round, which Pillow does not draw.
+        left, top, right, bottom = min(box[0], box[2]), min(box[1], box[3]), max(box[0], box[2]), max(box[1], box[3])
+        pen.rectangle((left, top, right, bottom), outline=colour, width=width)
         # Pillow's own font has Latin letters alone.
         words = f"{label} {score:.2f}".encode("latin-1", "replace").decode("latin-1")
-        pen.rectangle(pen.textbbox((box[0], box[1]), words, font=font), fill=colour)
-        pen.text((box[0], box[1]), words, fill=_PAPER, font=font)
+        pen.rectangle(pen.textbbox((left, top), words, font=font), fill=colour)
+        pen.text((left, top), words, fill=_PAPER, font=font)
 
 
 def _cover(pixels: Array, mask: Array) -> Array:

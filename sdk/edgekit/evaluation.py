@@ -12,7 +12,7 @@ from msgspec import Meta
 from edgekit.answering import answer_items
 from edgekit.benchmark import describe_measurement, make_session, measure_latencies, take_sample
 from edgekit.bundles import VerifiedBundle
-from edgekit.contract import Detect, Processing
+from edgekit.contract import Classify, Detect, Processing
 from edgekit.datasets.base import Dataset, Truth
 from edgekit.datasets.npz import NpzSamples
 from edgekit.datasets.registry import open_dataset
@@ -27,6 +27,7 @@ from edgekit.measuring import IsolatedSession
 from edgekit.metrics.base import Answers, Better, Metric, Truths
 from edgekit.metrics.intervals import Interval, measure_interval
 from edgekit.metrics.registry import choose_metric, find_metric
+from edgekit.processing.answer_presets import count_classes
 from edgekit.processing.pipeline import ContractPipeline, open_pipeline
 from edgekit.records import Digest, Name, Record
 from edgekit.targets import find_target
@@ -134,7 +135,7 @@ def evaluate_bundle(bundle: VerifiedBundle, request: EvaluationRequest, progress
             variants=tuple(EvaluatedVariant(id=name, metrics=measured, cost=costs[name]) for name, measured in figures.items()),
             skipped=data.prepared.skipped,
             missing=tuple(missing),
-            remarks=(*remarks, *remark_contract(bundle, metrics)),
+            remarks=(*remarks, *remark_contract(bundle, metrics), *remark_classes(bundle, data.dataset)),
         )
 
 
@@ -217,6 +218,7 @@ def preparing(bundle: VerifiedBundle, request: EvaluationRequest, progress: Prog
         raise InputError(
             dataset.path, problem, "Give an .npz with the model's inputs, or make the bundle again with edgekit convert --task or --processing."
         )
+    check_classes(bundle, dataset)
     known = set(dataset.keys)
     chosen = take_keys(dataset, request.samples, request.seed) if keys is None else [key for key in keys if key in known]
     with tempfile.TemporaryDirectory(prefix="edgekit-") as directory:
@@ -266,6 +268,33 @@ def check_truths(data: EvaluationData, truths: Sequence[Truth | None]) -> list[T
         problem = f"{len(truths) - len(known)} of its {len(truths)} samples have no label, and a metric needs one of each"
         raise InputError(data.dataset.path, problem, "Label them: an array labels in an .npz, a folder for each class, or a column label.")
     return known
+
+
+def check_classes(bundle: VerifiedBundle, dataset: Dataset) -> None:
+    """Refuse data that name another number of classes than the model has, where the contract does not say which is which."""
+    contract, found = bundle.manifest.processing, len(dataset.classes)
+    answer = None if contract is None else contract.answer
+    if not _is_named_by_data(contract, dataset):
+        return
+    rows = [spec for spec in bundle.manifest.outputs if not isinstance(answer, Classify) or spec.name == answer.output]
+    counts = {count_classes(spec) for spec in rows} - {None, found}
+    if len(rows) == 1 and counts:
+        problem = f"it has {found} classes by name, the model has {counts.pop()}, and no contract says which is which"
+        raise InputError(dataset.path, problem, "Give labels as numbers, or make the bundle again with a contract that has the labels in order.")
+
+
+def remark_classes(bundle: VerifiedBundle, dataset: Dataset) -> Iterator[str]:
+    """Whence the numbers of classes are, where that is only taken to be so, a sentence."""
+    if _is_named_by_data(bundle.manifest.processing, dataset):
+        first = ", ".join(f"{number} {name}" for number, name in enumerate(dataset.classes[:3]))
+        more = ", …" if len(dataset.classes) > 3 else ""
+        yield f"the contract does not name the classes, so they are taken to be numbered as the data have them: {first}{more}"
+
+
+def _is_named_by_data(contract: Processing | None, dataset: Dataset) -> bool:
+    """Whether classes have their names, and by them their numbers, from the data alone."""
+    answer = None if contract is None else contract.answer
+    return bool(dataset.classes) and not (contract and contract.labels) and isinstance(answer, Classify | None)
 
 
 def remark_source(metrics: Sequence[Metric], source: Variant) -> str:

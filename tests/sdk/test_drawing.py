@@ -32,6 +32,13 @@ def test_boxes_are_drawn_in_the_colours_of_their_classes():
     assert (pixels[58:] == 100).all()
 
 
+def test_a_box_whose_corners_are_exchanged_is_drawn_all_the_same():
+    """What a model gives the wrong way round is drawn as if it were right."""
+    scores = {"labels": np.array([b"a"]), "classes": np.array([0]), "scores": np.array([0.9], np.float32)}
+    right, wrong = (np.array([corners], np.float32) for corners in ([10, 20, 40, 55], [40, 55, 10, 20]))
+    assert (draw(Answer(scores | {"boxes": right}, Detect(boxes="b"))) == draw(Answer(scores | {"boxes": wrong}, Detect(boxes="b")))).all()
+
+
 def test_a_mask_is_laid_over_the_picture():
     """Each pixel is half its class's colour; where the class is unknown it stays."""
     mask = np.full((60, 80), 1, np.int32)

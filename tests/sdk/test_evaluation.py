@@ -304,3 +304,16 @@ def test_a_metric_that_does_not_fit_is_refused(make_contract_bundle, pictures, m
     """A classifier has no boxes, no masks and no texts, and nothing is measured instead."""
     with pytest.raises(InputError, match=problem):
         evaluate(make_contract_bundle("image"), pictures, metrics=(metric,))
+
+
+def test_classes_that_only_data_name_are_told_and_their_number_held_against_the_model(make_contract_bundle, kits, pictures) -> None:
+    """Where the contract has no labels folders are numbered by the alphabet, which is said; two folders cannot be three classes."""
+    root = make_contract_bundle("image")
+    contract = decode_manifest((root / MANIFEST).read_bytes()).processing
+    change(root, processing=replace(contract, labels=()))
+    found = evaluate(root, pictures)
+    assert found.variants[0].metrics[0].value == 0.5  # the green ones, and the red one that lies among the blue ones
+    assert found.remarks[0].endswith("taken to be numbered as the data have them: 0 blue, 1 green, 2 red")
+    (pictures / "green").rename(pictures.parent / "green")
+    with pytest.raises(InputError, match="2 classes by name, the model has 3"):
+        evaluate(root, pictures)

@@ -9,7 +9,7 @@ from edgekit.errors import InputError
 from edgekit.metrics.base import FEW_RESAMPLES, Answers, Figure, Truths, make_mean, make_whole
 from edgekit.processing.libraries import load_library
 
-_REMEDY = "Leave --metric and --evaluation out, or give another metric."
+_CONTRACT = "Let the contract read classes: edgekit convert --task classify, or give another --metric."
 #: Stands for a class where a model gave none.
 NO_CLASS = -1
 
@@ -19,7 +19,7 @@ def find_scores(answers: Answers) -> Array:
     rows = list_scores(answers)
     if len(rows) != 1:
         shapes = {name: list(array.shape) for name, array in (answers.outputs or {}).items()}
-        raise InputError("metric", f"it needs one output with a score for each class, and the outputs are {shapes}", _REMEDY)
+        raise InputError("metric", f"it needs one output with a score for each class, and the outputs are {shapes}", _CONTRACT)
     return rows[0]
 
 
@@ -55,7 +55,9 @@ def find_likeliest(answers: Answers, k: int) -> tuple[Array, int | None]:
 def read_classes(truths: Truths, classes: int | None) -> Array:
     """The class of each item as a number, each checked to be one of *classes* where it is known how many there are."""
     if any(not isinstance(truth, int | np.integer) for truth in truths):
-        raise InputError("labels", "they are no numbers of classes, which this metric is about", _REMEDY)
+        raise InputError(
+            "labels", "they are no numbers of classes, which this metric is about", "Give data with a class for each item, or another --metric."
+        )
     labels = np.asarray(truths, np.int64)
     wrong = labels[(labels < 0) | (labels >= (np.iinfo(np.int64).max if classes is None else classes))]
     if wrong.size:
