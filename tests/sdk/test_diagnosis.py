@@ -36,9 +36,9 @@ def test_little_room_is_told(monkeypatch):
     assert find_problem("disk") is None
 
 
+@pytest.mark.workstation
 def test_each_target_says_what_it_makes():
     """A target that is no format, as ONNX for NVIDIA, is told among the targets, and asks for no runtime of its name."""
-    pytest.importorskip("edgekit_converters.onnx_target")
     diagnosis = diagnose()
     targets = {state.name: state for state in diagnosis.targets}
     assert {"onnx", "tflite", "openvino"} <= set(targets)
