@@ -6,6 +6,10 @@ export EDGEKIT_ENVIRONMENTS ?= $(CURDIR)/$(VENV)/environments
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_NO_INPUT := 1
 
+# Most tests wait for processes of their own, so three at once keep two cores busy.
+WORKERS ?= 3
+SPREAD := -n $(WORKERS) --dist loadfile
+
 .PHONY: help demo test test-all lint bench matrix report clean
 
 help: ## Show what can be made.
@@ -15,14 +19,14 @@ demo: $(VENV)/demo.stamp ## A trained model becomes a fleet that refuses to get 
 	$(BIN)/python examples/digits/demo.py
 
 test: $(VENV)/test.stamp lint ## Check style, types and imports, and run the tests.
-	$(BIN)/python -m pytest -m "not heavy" $(ARGS)
+	$(BIN)/python -m pytest $(SPREAD) -m "not heavy" $(ARGS)
 
 test-all: test ## The long journeys and the managed environments, and the tests again on the oldest and newest Python, with the older TFLite runtime, and with PyTorch.
 	$(BIN)/python -m pytest -m "heavy and not tflite_runtime and not torch"
-	$(BIN)/python tests/elsewhere.py --python 3.10 --extras agent,onnx,litert,openvino,fleet,test -- tests/sdk tests/agent -m "not heavy and not workstation"
-	$(BIN)/python tests/elsewhere.py --python 3.13 --extras agent,onnx,litert,openvino,fleet,test -- tests/sdk tests/agent -m "not heavy and not workstation"
+	$(BIN)/python tests/elsewhere.py --python 3.10 --extras agent,onnx,litert,openvino,fleet,test -- tests/sdk tests/agent $(SPREAD) -m "not heavy and not workstation"
+	$(BIN)/python tests/elsewhere.py --python 3.13 --extras agent,onnx,litert,openvino,fleet,test -- tests/sdk tests/agent $(SPREAD) -m "not heavy and not workstation"
 	$(BIN)/python tests/elsewhere.py --python 3.11 --extras agent,tflite-runtime,test -- tests/sdk/runtimes -m tflite_runtime
-	$(BIN)/python tests/elsewhere.py --python 3.11 --extras agent,convert,torch,test -- tests/converters -m torch
+	$(BIN)/python tests/elsewhere.py --python 3.11 --extras agent,convert,torch,test -- tests/converters $(SPREAD) -m torch
 
 lint: $(VENV)/test.stamp
 	$(BIN)/ruff check
