@@ -5,7 +5,6 @@ By it the same bundle can be made again, elsewhere and by others. Paths in a rec
 
 import os
 import re
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -24,11 +23,7 @@ from edgekit.precisions import order_precisions
 from edgekit.records import Digest, Name, Record, RelativePath
 from edgekit.target_profiles import find_profile
 from edgekit.tensors import DType, TensorName, TensorSpec
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+from edgekit.toml_files import decode_toml
 
 #: A recipe is a page of text.
 MAX_BYTES = 1 << 20
@@ -212,8 +207,8 @@ def read_recipe(path: Path) -> Recipe:
     if len(data) > MAX_BYTES:
         raise InputError(path, f"it is larger than {MAX_BYTES} bytes, and a recipe is a page of text", "Give a file made by --save-recipe.")
     try:
-        fields = tomllib.loads(data.decode())
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+        fields = decode_toml(data)
+    except ValueError as error:
         raise InputError(path, f"it is not TOML: {error}", "Correct the line named.") from error
     return convert_recipe(fields, path)
 

@@ -16,10 +16,11 @@ from edgekit.processing.answer_presets import read_anomaly, read_boxes, read_cla
 from edgekit.processing.picture_presets import feed_classifier, feed_letterboxed, feed_whole, take_picture
 from edgekit.processing.sound_presets import feed_sound, is_sound
 from edgekit.tensors import TensorSpec
+from edgekit.toml_files import decode_toml
 
 #: The longest file with a contract: the labels of 100,000 classes and their steps are far less.
 MAX_FILE_BYTES = 16 << 20
-_DECODERS: Mapping[str, Callable[[bytes], Any]] = {".toml": msgspec.toml.decode, ".json": msgspec.json.decode}
+_DECODERS: Mapping[str, Callable[[bytes], Any]] = {".toml": decode_toml, ".json": msgspec.json.decode}
 _FILE_REMEDY = "docs/concepts/processing.md has every field."
 
 
@@ -139,7 +140,7 @@ def _parse(path: Path) -> Any:
         raise InputError(path, f"it is larger than {MAX_FILE_BYTES >> 20} MiB", "Give a processing contract as TOML or JSON.")
     try:
         return decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError, ValueError, RecursionError) as error:
+    except (msgspec.DecodeError, ValueError, RecursionError) as error:
         raise InputError(path, f"it is no {path.suffix[1:].upper()}: {error}", "Correct the place named.") from error
 
 
