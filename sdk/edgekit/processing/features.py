@@ -14,7 +14,7 @@ from edgekit.errors import InputError
 from edgekit.processing.base import Change, Raw, Scene
 from edgekit.processing.fusing import fuse_steps
 from edgekit.processing.libraries import load_library
-from edgekit.processing.number_steps import NumberKind, prepare_number_step
+from edgekit.processing.number_steps import NumberKind, check_count, prepare_number_step
 from edgekit.processing.picture_steps import prepare_picture_step
 from edgekit.processing.pictures import Picture, open_picture
 from edgekit.processing.sounds import prepare_sound
@@ -65,7 +65,7 @@ class PreparedFeature:
         for stage in self.pictures:
             item = stage.run(item)
         scene = item.scene if isinstance(item, Picture) else None
-        values = _to_values(item)
+        values = self._number(item)
         # What overflows is found at the end: warnings would only be printed.
         with np.errstate(all="ignore"):
             for stage in self.fused:
@@ -79,11 +79,21 @@ class PreparedFeature:
         for stage in self.pictures:
             item = stage.run(item)
             yield stage.step, _to_values(item)
-        values = _to_values(item)
+        values = self._number(item)
         for stage in self.numbers:
             with np.errstate(all="ignore"):
                 values = stage.run(values)
             yield stage.step, values
+
+    def _number(self, item: Item) -> Array:
+        """The values of *item*, which is of its last size as a picture; InputError where the steps that follow would need gigabytes for them."""
+        if isinstance(item, Picture):
+            width, height = item.size
+            try:
+                check_count((height, width, 1 if item.order == "GRAY" else 3), "Give a smaller picture, or a contract with a step resize.")
+            except InputError as error:
+                raise place_error(f"input {self.feature.name!r}", error) from error
+        return _to_values(item)
 
     def _check_finite(self, values: Array) -> Array:
         if self.feature.kind != "image" and values.dtype.kind == "f" and not np.isfinite(values).all():

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from edgekit.arrays import Array, dtype_of
+from edgekit.arrays import dtype_of
 from edgekit.contract import Feature, Normalize, Spectrogram, Stack, Step, Windows
 from edgekit.errors import InputError
 from edgekit.processing.base import Raw
@@ -30,16 +30,19 @@ def rehearse(prepared: PreparedFeature | PreparedText, inputs: Sequence[TensorSp
         InputError: a step cannot be carried out on what the step before it makes, or dtype or shape are not the model's.
     """
     specs = {spec.name: spec for spec in inputs}
-    columns = _find_columns(prepared.feature, specs)
-    results = [prepared.feed(item)[0] for item in _make_items(prepared.feature, columns)]
+    items = _make_items(prepared.feature, _find_columns(prepared.feature, specs))
+    # Of each item only this is kept: two at once might be more than a device's memory holds.
+    results = [{name: (dtype_of(array), array.shape) for name, array in prepared.feed(item)[0].items()} for item in items]
     for name in results[0] if results else ():
         _check(prepared.feature.name, specs[name], [result[name] for result in results])
 
 
-def _check(feature: str, spec: TensorSpec, arrays: Sequence[Array]) -> None:
-    shape = tuple(sizes[0] if len(set(sizes)) == 1 else "?" for sizes in zip(*(array.shape[1:] for array in arrays), strict=True))
-    found = f"{dtype_of(arrays[0])}[{', '.join(map(str, ('n', *shape)))}]"
-    if dtype_of(arrays[0]) != spec.dtype or len(shape) + 1 != len(spec.shape) or not all(map(_agrees, shape, spec.shape[1:])):
+def _check(feature: str, spec: TensorSpec, results: Sequence[tuple[str, tuple[int, ...]]]) -> None:
+    """Hold the dtype and shape of each of *results* against *spec*."""
+    dtype = results[0][0]
+    shape = tuple(sizes[0] if len(set(sizes)) == 1 else "?" for sizes in zip(*(shape[1:] for _, shape in results), strict=True))
+    found = f"{dtype}[{', '.join(map(str, ('n', *shape)))}]"
+    if dtype != spec.dtype or len(shape) + 1 != len(spec.shape) or not all(map(_agrees, shape, spec.shape[1:])):
         raise InputError(f"input {feature!r}, steps", f"they make {found} of it, and the model's input is {spec}", _CONTRACT)
 
 

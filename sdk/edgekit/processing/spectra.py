@@ -21,8 +21,8 @@ SpectralKind: TypeAlias = Level | Transpose | Spectrogram | Filterbank | Log | C
 
 #: The longest transform, four seconds at 16,000 a second.
 MAX_FFT = 1 << 16
-#: The most weights of a filter bank: 64 MiB.
-MAX_WEIGHTS = 1 << 24
+#: The most weights of a filter bank or a cosine transform: 32 MiB. So many of each are kept for the next sound.
+MAX_WEIGHTS, _KEPT = 1 << 23, 8
 #: Values that are transformed at once.
 _BLOCK = 1 << 20
 _LOWEST = float(np.finfo(np.float32).tiny)
@@ -53,9 +53,12 @@ def _level(step: Level, array: Array) -> Array:
         values -= values.mean(axes, keepdims=True)
         divisors = np.sqrt(values.var(axes, keepdims=True) + step.epsilon)
     else:
-        tops = (values if step.by == "maximum" else np.abs(values)).max(axes, keepdims=True, initial=0.0)
+        tops = values.max(axes, keepdims=True, initial=0.0)
+        if step.by == "peak":
+            tops = np.maximum(tops, -values.min(axes, keepdims=True, initial=0.0))
         divisors = np.maximum(tops, step.epsilon)
-    return _as_floats(values / divisors)
+    values /= divisors
+    return _as_floats(values)
 
 
 def _as_floats(values: Array) -> Array:
@@ -165,10 +168,11 @@ def _filter(step: Filterbank, spectra: Array) -> Array:
     if spectra.ndim != 3:
         problem = f"spectra [frames, bins] are expected, and a sample is {list(spectra.shape[1:])}"
         raise InputError("filterbank", problem, "Put 'spectrogram' before it.")
+    check_count((*spectra.shape[:2], step.bands), "Give a shorter sound, or fewer bands.")
     return spectra.astype(np.float32, copy=False) @ make_filters(step, spectra.shape[2])
 
 
-@lru_cache(maxsize=32)
+@lru_cache(maxsize=_KEPT)
 def make_filters(step: Filterbank, bins: int) -> Array:
     """The weights by which *bins* of a spectrum become bands: (bins, bands) as float32.
 
@@ -223,13 +227,16 @@ def _find_factor(scale: str) -> float:
 
 
 def _take_logarithm(step: Log, array: Array) -> Array:
-    values = np.maximum(array.astype(np.float64) + step.offset, max(step.floor, _LOWEST))
-    logarithms = np.log(values) if step.base == "e" else np.log10(values)
+    # In one place throughout: there may be as many values as an item may have.
+    logarithms = array.astype(np.float64)
+    logarithms += step.offset
+    np.maximum(logarithms, max(step.floor, _LOWEST), out=logarithms)
+    (np.log if step.base == "e" else np.log10)(logarithms, out=logarithms)
     if step.base == "db":
         logarithms *= 10
     if step.below_max is not None:
         tops = logarithms.max(tuple(range(1, array.ndim)), keepdims=True, initial=-np.inf)
-        logarithms = np.maximum(logarithms, tops - step.below_max)
+        np.maximum(logarithms, tops - step.below_max, out=logarithms)
     return _as_floats(logarithms)
 
 
@@ -237,10 +244,13 @@ def _find_cepstrum(step: Cepstrum, frames: Array) -> Array:
     if frames.ndim != 3 or frames.shape[2] < step.coefficients:
         problem = f"frames with {step.coefficients} bands or more are expected, and a sample is {list(frames.shape[1:])}"
         raise InputError("coefficients", problem, "Put 'filterbank' and 'log' before it, or ask for fewer.")
+    if frames.shape[2] * step.coefficients > MAX_WEIGHTS:
+        problem = f"{step.coefficients} of {frames.shape[2]} bands have more than {MAX_WEIGHTS} weights"
+        raise InputError("coefficients", problem, "Ask for fewer, or put 'filterbank' with fewer bands before it.")
     return frames.astype(np.float32, copy=False) @ _make_cosines(frames.shape[2], step)
 
 
-@lru_cache(maxsize=32)
+@lru_cache(maxsize=_KEPT)
 def _make_cosines(bands: int, step: Cepstrum) -> Array:
     """The matrix of the cosine transform: (bands, coefficients) as float32."""
     angles = np.pi / bands * (np.arange(bands)[:, None] + 0.5) * np.arange(step.coefficients)

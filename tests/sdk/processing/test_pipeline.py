@@ -164,6 +164,16 @@ def test_sizes_of_the_callers_are_held_against_the_model():
         pipeline.feed({"photo": PIXELS})
 
 
+def test_a_picture_that_would_become_gigabytes_is_refused_before_it_does():
+    """More values than an item may have are refused when the contract is opened, or where callers decide, when they give them."""
+    huge = TensorSpec(name="x", dtype="float32", shape=("n", 3, 6000, 6000))
+    with pytest.raises(InputError, match=r"input 'photo': size: it would become \[6000, 6000, 3\], and 67108864 values are the most"):
+        opened(contract(Resize(width=6000, height=6000), Scale(factor=1.0), Layout(axes="CHW")), (huge,))
+    any_size = opened(contract(Scale(factor=1.0)), (TensorSpec(name="x", dtype="float32", shape=("n", "h", "w", 3)),))
+    with pytest.raises(InputError, match=r"\[6000, 6000, 3\].*Give a smaller picture"):
+        any_size.feed({"photo": np.broadcast_to(np.uint8(0), (6000, 6000, 3))})
+
+
 def test_a_size_that_varies_takes_any():
     """A model whose picture may have any size is fed with what comes."""
     pipeline = opened(contract(Scale(factor=1.0), Layout(axes="CHW")), (TensorSpec(name="x", dtype="float32", shape=("n", 3, "h", "w")),))
