@@ -75,11 +75,12 @@ def test_samples_of_the_source_come_before_made_up_ones() -> None:
 
 
 def test_a_model_that_always_answers_the_same_has_no_golden_samples() -> None:
-    """Answers that are all alike tell no model from another."""
+    """Answers that are all alike tell no model from another, and the refusal names the model."""
 
     class Deaf(Negating):
         def infer(self, inputs: Mapping[str, Array]) -> Arrays:
             return {"y": np.zeros_like(inputs["x"])}
 
-    with pytest.raises(InputError, match="1 different answers"):
-        find_golden(make_model(5), Deaf(make_model(5)), {}, seed=0)
+    golden, _, _ = find_golden(make_model(5), Deaf(make_model(5)), {}, seed=0)
+    with pytest.raises(InputError, match=r"deaf\.onnx: the source model gives 1 different answers"):
+        golden.check(Path("deaf.onnx"))

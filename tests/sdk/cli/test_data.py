@@ -109,7 +109,7 @@ def test_a_bundle_says_what_its_model_would_be_fed(small_bundle, tmp_path, capsy
     assert "all samples are of one class" in printed.err
     np.savez(tmp_path / "b.npz", x=np.zeros((50, 4), np.float32))
     assert run(tmp_path / "b.npz", "--bundle", small_bundle.root) == 2
-    assert "'x' is float32[4], and x: float32[batch, 3] is expected" in capsys.readouterr().err
+    assert "field 'x' is float32[50, 4], and float32[n, 3] is expected" in capsys.readouterr().err
 
 
 def test_names_cannot_command_a_terminal(tmp_path, capsys):
