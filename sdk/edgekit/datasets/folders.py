@@ -19,6 +19,16 @@ _UNSAYABLE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _OUTSIDE = "Name files by their paths inside the folder, and put the files themselves there."
 
 
+#: The longest path and the longest part of one that common file systems take, in bytes (PATH_MAX and NAME_MAX of Linux, less a root).
+_LONGEST, _LONGEST_PART = 3000, 255
+
+
+def is_too_long(name: str) -> bool:
+    """Whether no file can be called *name*: to look for one would be an error of the system's."""
+    parts = [len(part.encode(errors="surrogatepass")) for part in name.split("/")]
+    return sum(parts) > _LONGEST or max(parts) > _LONGEST_PART
+
+
 def check_path(name: str, subject: str | Path) -> str:
     """*name* as a relative POSIX path without detours, or InputError where it is absolute, climbs or cannot be said.
 
@@ -28,6 +38,8 @@ def check_path(name: str, subject: str | Path) -> str:
     """
     if not name or _UNSAYABLE.search(name):
         raise InputError(subject, f"it names the file {name!r}, which is no path", "Rename the file, in letters that can be printed.")
+    if is_too_long(name):
+        raise InputError(subject, f"it names the file {name[:40]!r}…, which is longer than a path can be", "Correct the name.")
     path = PurePosixPath(name)
     if path.is_absolute() or ".." in path.parts or "\\" in name or re.match("[A-Za-z]:", name):
         raise InputError(subject, f"it names the file {name!r}, which leaves the folder", _OUTSIDE)

@@ -9,7 +9,7 @@ import numpy as np
 
 from edgekit.datasets.base import BadSample, Boxes, Sample
 from edgekit.datasets.boxes import check_boxes, read_size
-from edgekit.datasets.folders import PICTURES, check_path, find_inside, list_files, list_folders, read_bounded, read_inside
+from edgekit.datasets.folders import PICTURES, check_path, find_inside, is_too_long, list_files, list_folders, read_bounded, read_inside
 from edgekit.errors import InputError, UnknownName
 from edgekit.processing.libraries import load_library
 
@@ -155,7 +155,7 @@ def _find_base(root: Path, description: _Description) -> PurePosixPath:
     It often names a place on the machine that wrote it, which is nothing here.
     """
     named = PurePosixPath(description.path)
-    inside = not named.is_absolute() and ".." not in named.parts and (root / named).is_dir()
+    inside = not named.is_absolute() and ".." not in named.parts and not is_too_long(description.path) and (root / named).is_dir()
     return named if inside else PurePosixPath()
 
 

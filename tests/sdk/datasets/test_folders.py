@@ -10,7 +10,9 @@ from edgekit.datasets.folders import check_path, find_inside, list_files, list_f
 from edgekit.errors import InputError
 
 
-@pytest.mark.parametrize("name", ["/etc/passwd", "../x.png", "a/../../x.png", "a\\..\\x.png", "C:/x.png", "", "a\nb.png", "a\udcff.png"])
+@pytest.mark.parametrize(
+    "name", ["/etc/passwd", "../x.png", "a/../../x.png", "a\\..\\x.png", "C:/x.png", "", "a\nb.png", "a\udcff.png", "ä" * 128, "a/" * 3001]
+)
 def test_outside(name: str) -> None:
     """A path that leaves the folder, or that cannot be said, is refused with its name."""
     with pytest.raises(InputError, match="it names the file"):
