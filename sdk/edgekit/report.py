@@ -11,6 +11,7 @@ from typing import Any
 from edgekit.errors import DeviceError
 from edgekit.files import write_file
 from edgekit.manifest import Manifest, Measurement, Variant
+from edgekit.processing.wording import describe_feature, describe_reading, describe_step
 from edgekit.quantities import (
     NOT_MEASURED,
     UNKNOWN,
@@ -102,7 +103,7 @@ def render_report(manifest: Manifest) -> str:
     body = [_render_header(manifest, scenes), *(_render_scene(scene, f"chart-{index}") for index, scene in enumerate(scenes))]
     if not scenes:
         body.append(_card("Variants", _render_variants(manifest.variants)))
-    body += [_render_skipped(manifest), _render_lineage(manifest)]
+    body += [_render_warnings(manifest), _render_contract(manifest), _render_skipped(manifest), _render_lineage(manifest)]
     charts = {f"chart-{index}": _chart(scene) for index, scene in enumerate(scenes)}
     template = Template(_TEMPLATE.read_text(encoding="utf-8"))
     return template.substitute(title=escape(f"{manifest.name}: edgekit report"), body="\n".join(body), script=_render_script(charts))
@@ -217,7 +218,8 @@ def _figure_answers(variant: Variant) -> Html:
     metric, parity = variant.metric, variant.parity
     if metric is not None:
         change = format_change(metric.value - metric.source_value)
-        return _figure(metric.name, change, "", f"{metric.value:.4f} instead of {metric.source_value:.4f}, on {metric.n} samples")
+        sure = "" if metric.interval is None else f"; with 95 % confidence {metric.interval[0]:.4f} to {metric.interval[1]:.4f}"
+        return _figure(metric.name, change, "", f"{metric.value:.4f} instead of {metric.source_value:.4f}, on {metric.n} samples{sure}")
     if parity.box_agreement is not None:
         return _figure("Same boxes", format_share(parity.box_agreement), "", f"found again, on {parity.n} golden samples")
     if parity.top1_agreement is not None:
@@ -279,6 +281,24 @@ def _render_method(scene: Scene) -> Html:
 
 def _plural(count: int, noun: str) -> str:
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def _render_warnings(manifest: Manifest) -> Html:
+    if not manifest.warnings:
+        return Html()
+    return _card("What speaks against trusting these figures", tag("ul", *(tag("li", warning) for warning in manifest.warnings)))
+
+
+def _render_contract(manifest: Manifest) -> Html:
+    """What callers give, each step that makes tensors of it, and how answers are read."""
+    contract = manifest.processing
+    if contract is None:
+        return Html()
+    parts = []
+    for feature in contract.inputs:
+        steps = [tag("li", f"{step.__struct_config__.tag}: {describe_step(step)}") for step in feature.steps]
+        parts += [tag("p", tag("b", feature.name), f": {describe_feature(feature)}"), tag("ol", *steps)]
+    return _card("Processing", *parts, tag("p", f"Answers are read: {describe_reading(contract.answer)}."))
 
 
 def _render_skipped(manifest: Manifest) -> Html:

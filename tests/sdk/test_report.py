@@ -7,6 +7,7 @@ import pytest
 from msgspec.structs import replace
 
 from edgekit.artifacts import EngineRecipe
+from edgekit.contract import Classify, Feature, Processing, Scale
 from edgekit.errors import DeviceError
 from edgekit.manifest import Choice, Skipped
 from edgekit.quantities import MINUS, TIMES
@@ -66,6 +67,19 @@ def test_headline_says_what_was_saved(page):
 def test_skipped_variants_have_their_reason(page):
     """A variant that is not in the bundle is named with the reason."""
     assert "openvino-int8 refused by the gate" in page.text
+
+
+def test_warnings_and_the_contract_are_shown(make_manifest):
+    """What speaks against the figures stands on the page, and so do the contract's steps; neither can inject."""
+    feature = Feature(name="image", kind="image", feeds="image", steps=(Scale(factor=0.5),))
+    contract = Processing(inputs=(feature,), answer=Classify(output="logits"))
+    manifest = replace(make_manifest(), warnings=("the contract looks like RGB", HOSTILE), processing=contract)
+    page = Page(render_report(manifest))
+    assert "the contract looks like RGB" in page.text
+    assert "scale: " in page.text
+    assert "Answers are read: classes of output logits" in page.text
+    assert HOSTILE in page.text
+    assert "img" not in page.tags
 
 
 def test_names_cannot_inject(make_manifest):
