@@ -32,11 +32,18 @@ def diff(before: str, after: str, *, as_json: bool) -> None:
     from edgekit.cli.console import print_json
 
     with _open(before) as first, _open(after) as second:
-        found = compare_bundles(first, second)
+        found = _name_places(compare_bundles(first, second), before, after)
     if as_json:
         print_json(found)
     else:
         _print_diff(found)
+
+
+def _name_places(found: "BundleDiff", before: str, after: str) -> "BundleDiff":
+    """*found* with the places that the caller gave: a release was fetched into a directory that is gone by now."""
+    from msgspec.structs import replace
+
+    return replace(found, before=replace(found.before, path=before), after=replace(found.after, path=after))
 
 
 @contextlib.contextmanager

@@ -44,7 +44,9 @@ def test_releases_are_compared_by_their_names(make_small_bundle, keys, tmp_path,
     for version, content in (("1.0.0", b"a"), ("1.1.0", b"b")):
         publish_release(make_small_bundle(content), version, tmp_path / "releases", keys, datetime.now(timezone.utc))
     assert run(tmp_path / "releases" / "digits@1.0.0", tmp_path / "releases" / "digits@1.1.0", "--json") == 0
-    assert json.loads(capsys.readouterr().out)["variants"][1]["state"] == "changed"
+    record = json.loads(capsys.readouterr().out)
+    assert record["variants"][1]["state"] == "changed"
+    assert record["before"]["path"] == str(tmp_path / "releases" / "digits@1.0.0"), "and not where it was fetched to"
     assert run(tmp_path / "releases" / "digits@1.0.0", tmp_path / "releases" / "digits@2.0.0") == 2
     assert "Known here: digits@1.0.0, digits@1.1.0" in capsys.readouterr().err
 
