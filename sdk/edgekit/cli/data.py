@@ -19,6 +19,13 @@ if TYPE_CHECKING:
 _SHOWN = 40
 
 
+def complete_kinds(_context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
+    """The kinds of data that begin so, for a shell."""
+    from edgekit.datasets.registry import KINDS
+
+    return [kind for kind in KINDS if kind.startswith(incomplete)]
+
+
 @click.group(short_help="Look at data before anything is calibrated or measured by it.")
 def data() -> None:
     """Look at data before anything is calibrated or measured by it.
@@ -36,6 +43,7 @@ def data() -> None:
 @click.option(
     "--kind",
     metavar="KIND",
+    shell_complete=complete_kinds,
     help="What PATH is, where it is not seen: npz, class-folders, files, coco, yolo, masks, listing, csv-windows, csv-texts.",
 )
 @click.option("--samples", type=click.IntRange(min=1), metavar="N", help="Look at N samples alone, of each class as many as its share.")

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from edgekit.cli.data import complete_kinds
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -21,7 +23,10 @@ _SHOWN = 20
 @click.argument("bundle", type=click.Path(path_type=Path))
 @click.option("--data", "path", type=click.Path(path_type=Path), required=True, help="Labelled samples, as edgekit data check takes them.")
 @click.option(
-    "--kind", metavar="KIND", help="What the data are, where it is not seen: npz, class-folders, coco, yolo, listing, csv-windows, csv-texts."
+    "--kind",
+    metavar="KIND",
+    shell_complete=complete_kinds,
+    help="What the data are, where it is not seen: npz, class-folders, coco, yolo, masks, listing, csv-windows, csv-texts.",
 )
 @click.option("--variant", "variants", multiple=True, metavar="ID|all", help="Which variants; by default the one that this machine would take.")
 @click.option("--metric", "metrics", multiple=True, metavar="NAME", help="What is measured; by default what is usual for the task. May be repeated.")

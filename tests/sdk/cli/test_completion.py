@@ -45,6 +45,8 @@ def test_bash_accepts_its_script():
         ("convert --precision fp32,int8-d", "fp32,int8-dynamic"),
         ("convert --to onn", "onnx"),
         ("target show coral", "coral-edgetpu"),
+        ("evaluate --kind mas", "masks"),
+        ("data check --kind class", "class-folders"),
     ],
 )
 def test_names_are_completed_also_in_lists(words, completed):
