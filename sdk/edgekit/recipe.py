@@ -31,7 +31,8 @@ _REMEDY = "Correct it in that file; docs/guides/reproducing.md lists every field
 #: A function that makes a model, instead of a file that is one: ``package.module:factory``.
 _FACTORY = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
 
-Words = Annotated[str, Meta(min_length=1, max_length=4096)]
+#: Paths among them, in which no system takes a NUL.
+Words = Annotated[str, Meta(min_length=1, max_length=4096, pattern=r"^[^\x00]*\Z")]
 Size = Annotated[int, Meta(ge=1, le=1 << 40)]
 AxisName = Annotated[str, Meta(pattern=r"^[A-Za-z_][A-Za-z0-9_.-]{0,63}\Z")]
 Layout = Annotated[str, Meta(pattern=r"^[A-Z]{1,32}\Z")]

@@ -126,6 +126,7 @@ def test_a_file_says_what_its_parts_are() -> None:
         ('source = "a.onnx"\nformats = ["coreml"]', "formats: format 'coreml': there is no such format. Known here:"),
         ('source = "a.onnx"\nprecisions = ["int3"]', "precisions: precision 'int3': there is no such precision"),
         ('source = "a.onnx"\ntarget = "toaster"', "target: target 'toaster': there is no such target"),
+        ('source = "a\\u0000b"', "source: Expected `str` matching regex"),
         ('source = "a.onnx"\noutput = "../elsewhere"', "output: Expected `str` matching regex"),
         ('source = "a.onnx"\nname = 2026-01-01', "name: Expected `str | null`, got `date`"),
         ('source = "a.onnx"\n[shapes]\nimage = [0]', "shapes[...][0]"),

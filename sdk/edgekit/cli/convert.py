@@ -12,8 +12,6 @@ from edgekit.cli.recipe_options import keep_recipe, recipe_options, show_plan
 from edgekit.cli.source_options import source_options
 
 if TYPE_CHECKING:
-    from edgekit.contract import Task
-    from edgekit.conversion import SourceOptions
     from edgekit.manifest import Manifest
 
 # The \b keeps click from joining the lines below it.
@@ -141,58 +139,14 @@ _FILE: dict[str, Any] = {"type": click.Path(path_type=Path)}
 @click.option("--parent", metavar="RELEASE", help="The release that this one is to take the place of, as digits@1.0.0: the lineage keeps it.")
 @recipe_options
 @click.option("--json", "as_json", is_flag=True, help="Print the manifest's record as JSON.")
-def convert(  # noqa: PLR0913 - a click command takes one argument for each option
-    *,
-    source: Path,
-    output: Path,
-    name: str | None,
-    target: str | None,
-    formats: tuple[str, ...] | None,
-    precisions: tuple[str, ...] | None,
-    options: "SourceOptions",
-    calibration: Path | None,
-    evaluation: Path | None,
-    processing: Path | None,
-    task: "Task | None",
-    samples: int | None,
-    golden_raw: bool,
-    metric: str | None,
-    max_drop: float,
-    threads: int,
-    seed: int,
-    parent: str | None,
-    save_recipe: Path | None,
-    dry_run: bool,
-    digests: dict[str, str],
-    as_json: bool,
-) -> None:
-    """Make a bundle of measured variants of *source* in *output*, and show it."""
+def convert(*, output: Path, save_recipe: Path | None, dry_run: bool, as_json: bool, **asked: Any) -> None:
+    """Make a bundle of measured variants in *output* of what was *asked*, each option by the request's own name, and show it."""
     from edgekit.build import build_bundle
     from edgekit.build_request import BuildRequest
     from edgekit.cli.console import progress, say
     from edgekit.recipe import Digests
 
-    request = BuildRequest(
-        source=source,
-        destination=output,
-        name=name,
-        options=options,
-        target=target,
-        formats=formats,
-        precisions=precisions,
-        calibration=calibration,
-        evaluation=evaluation,
-        metric=metric,
-        max_drop=max_drop,
-        processing=processing,
-        task=task,
-        samples=samples,
-        golden_raw=golden_raw,
-        threads=threads,
-        seed=seed,
-        digests=digests,
-        parent=parent,
-    )
+    request = BuildRequest(destination=output, **asked)
     if dry_run:
         show_plan(request, save_recipe, as_json=as_json)
         return
@@ -201,7 +155,7 @@ def convert(  # noqa: PLR0913 - a click command takes one argument for each opti
     keep_recipe(request, save_recipe, Digests.of(manifest.lineage))
     for warning in manifest.warnings:
         say(f"warning: {warning}.")
-    _show(manifest, output, target, as_json=as_json)
+    _show(manifest, output, request.target, as_json=as_json)
 
 
 def _show(manifest: "Manifest", output: Path, meant_for: str | None, *, as_json: bool) -> None:
