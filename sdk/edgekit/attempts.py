@@ -82,8 +82,10 @@ class Attempts:
     def _find_reason_to_leave(self, target: str, converter: TargetConverter, precision: Precision) -> str | None:
         """Why a source that came in other numbers than fp32 is not kept in *precision*; floats are right on every class of devices."""
         model, profile = self._model, self._profile
-        if precision.name not in self._find_kept(converter):
-            return f"the source model came in {model.precision} and is kept as it is: converting its numbers again would only lose accuracy. {_FLOAT}"
+        kept = self._find_kept(converter)
+        if precision.name not in kept:
+            came = next(iter(kept), model.precision)
+            return f"the source model came in {came} and is kept as it is: converting its numbers again would only lose accuracy. {_FLOAT}"
         if self._request.precisions or profile is None or precision.scheme is None:
             return None
         paying = profile.precisions.get(target, (precision.name,))

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from edgekit.cli.completing import complete_metrics, complete_variants
 from edgekit.cli.data import complete_kinds
 
 if TYPE_CHECKING:
@@ -28,8 +29,22 @@ _SHOWN = 20
     shell_complete=complete_kinds,
     help="What the data are, where it is not seen: npz, class-folders, coco, yolo, masks, listing, csv-windows, csv-texts.",
 )
-@click.option("--variant", "variants", multiple=True, metavar="ID|all", help="Which variants; by default the one that this machine would take.")
-@click.option("--metric", "metrics", multiple=True, metavar="NAME", help="What is measured; by default what is usual for the task. May be repeated.")
+@click.option(
+    "--variant",
+    "variants",
+    multiple=True,
+    metavar="ID|all",
+    shell_complete=complete_variants,
+    help="Which variants; by default the one that this machine would take.",
+)
+@click.option(
+    "--metric",
+    "metrics",
+    multiple=True,
+    metavar="NAME",
+    shell_complete=complete_metrics,
+    help="What is measured; by default what is usual for the task. May be repeated.",
+)
 @click.option("--samples", type=click.IntRange(min=1), metavar="N", help="Take N samples alone, of each class as many as its share.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Decides which ones.")
 @click.option("--compare", type=click.Path(path_type=Path), metavar="BUNDLE2", help="Hold another bundle, or this one again, against it.")
@@ -60,10 +75,11 @@ def evaluate(  # noqa: PLR0913 - one argument for each option
     is code which runs here. With --compare both answer the same samples, BUNDLE first: what the other lost and won is told,
     and whether that is more than chance.
 
-    Example: edgekit evaluate digits-bundle --data photos/test --variant all
-
-    Example: edgekit evaluate digits-1 --data photos/test --compare digits-2 --flips flips.png
-    """
+    \b
+    Examples:
+      edgekit evaluate digits-bundle --data photos/test --variant all
+      edgekit evaluate digits-1 --data photos/test --compare digits-2 --flips flips.png
+    """  # noqa: D301 - click wants the character itself
     from edgekit.evaluation import EvaluationRequest
 
     if compare is None and (variant2 is not None or flips is not None):

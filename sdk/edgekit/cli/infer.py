@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from edgekit.cli.completing import complete_variants
+
 if TYPE_CHECKING:
     from edgekit.answers import Answer
     from edgekit.loading import Model
@@ -20,7 +22,7 @@ _TEXT = "text"
 @click.argument("bundle", type=click.Path(path_type=Path))
 @click.argument("files", nargs=-1, metavar="FILE...")
 @click.option("--text", "texts", multiple=True, metavar="TEXT", help="Ask about TEXT instead of a file; may be given more than once.")
-@click.option("--variant", metavar="ID", help="Ask this variant instead of the default for this machine.")
+@click.option("--variant", metavar="ID", shell_complete=complete_variants, help="Ask this variant instead of the default for this machine.")
 @click.option("--threads", type=click.IntRange(1, 256), default=1, show_default=True, help="Threads for one inference.")
 @click.option("--picture", type=click.Path(path_type=Path, dir_okay=False), help="Draw the boxes or the mask into the one picture given: a PNG.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -32,10 +34,13 @@ def infer(  # noqa: PLR0913 - one argument for each option
     Files are what the bundle's contract takes: pictures, sounds, texts or CSV. Where it takes several at once, give each as
     NAME=FILE; together they are one item. Every file of the bundle that is used is held against its digest first.
 
-    Example: edgekit infer flowers-bundle rose.jpg tulip.jpg
+    The first FILE that cannot be read ends the command, and no answer is shown.
 
-    Example: edgekit infer detector-bundle street.jpg --picture found.png
-    """
+    \b
+    Examples:
+      edgekit infer flowers-bundle rose.jpg tulip.jpg
+      edgekit infer detector-bundle street.jpg --picture found.png
+    """  # noqa: D301 - click wants the character itself
     from edgekit.cli.console import print_json, progress
     from edgekit.loading import load
 

@@ -12,10 +12,11 @@ import click
 def report(bundle: Path, output: Path | None, *, card: bool) -> None:
     """Write the report of BUNDLE as one HTML page that needs no network, or its model card.
 
-    Example: edgekit report digits-bundle -o digits.html
-
-    Example: edgekit report digits-bundle --card
-    """
+    \b
+    Examples:
+      edgekit report digits-bundle -o digits.html
+      edgekit report digits-bundle --card
+    """  # noqa: D301 - click wants the character itself
     from edgekit.bundles import open_bundle
     from edgekit.model_card import CARD, write_card
     from edgekit.report import REPORT, write_report

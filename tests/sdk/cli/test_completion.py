@@ -46,6 +46,7 @@ def test_bash_accepts_its_script():
         ("convert --to onn", "onnx"),
         ("target show coral", "coral-edgetpu"),
         ("evaluate --kind mas", "masks"),
+        ("evaluate --metric map50-", "map50-95"),
         ("data check --kind class", "class-folders"),
     ],
 )
@@ -53,3 +54,11 @@ def test_names_are_completed_also_in_lists(words, completed):
     """Targets, precisions and formats are completed, each name of a comma list too."""
     answer = run(_EDGEKIT_COMPLETE="bash_complete", COMP_WORDS=f"edgekit {words}", COMP_CWORD=str(len(words.split())))
     assert answer.split() == [f"plain,{completed}"]
+
+
+def test_variants_of_the_bundle_are_completed(small_bundle):
+    """Behind a bundle its variants are completed, and behind what is none nothing is."""
+    variant = small_bundle.manifest.variants[0].id
+    for bundle, completed in ((small_bundle.root, [f"plain,{variant}"]), (small_bundle.root.parent, [])):
+        words = f"edgekit infer {bundle} --variant {variant[:-1]}"
+        assert run(_EDGEKIT_COMPLETE="bash_complete", COMP_WORDS=words, COMP_CWORD="4").split() == completed
