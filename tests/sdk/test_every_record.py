@@ -70,7 +70,7 @@ def draw(kind: inspect.Type) -> st.SearchStrategy[Any]:  # noqa: C901, PLR0911, 
         case inspect.NoneType():
             return st.none()
         case inspect.StrType(pattern=str() as pattern):
-            return st.from_regex(pattern).filter(lambda text: len(text) <= bound(kind.max_length, 200))
+            return st.from_regex(pattern).filter(lambda text: (kind.min_length or 0) <= len(text) <= bound(kind.max_length, 200))
         case inspect.StrType():
             return st.text(min_size=kind.min_length or 0, max_size=min(bound(kind.max_length, 20), 20))
         case inspect.LiteralType():
