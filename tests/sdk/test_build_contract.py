@@ -249,17 +249,36 @@ def make_large(root: Path, count: int) -> dict[str, Path]:
     return {"source": save(root / "large.onnx", nodes, {"x": (TensorProto.FLOAT, ["n", 3, 224, 224])}, ["n", 3], {}), "data": root / "data"}
 
 
+WATCHED = """
+import sys, threading
+from pathlib import Path
+from edgekit.build import build_bundle
+from edgekit.build_request import BuildRequest
+
+ended, highest = threading.Event(), 0
+
+def watch():
+    # What is mapped from files is the kernel's to take back, and stays for as long as it has room.
+    global highest
+    while not ended.wait(0.005):
+        lines = Path("/proc/self/status").read_text().splitlines()
+        highest = max(highest, next(int(line.split()[1]) for line in lines if line.startswith("RssAnon")))
+
+watcher = threading.Thread(target=watch)
+watcher.start()
+source, data, out = map(Path, sys.argv[1:])
+request = BuildRequest(source, out, task="classify", calibration=data, evaluation=data, samples=2000, formats=("onnx",), max_drop=1.0)
+build_bundle(request, lambda *_: None)
+ended.set()
+watcher.join()
+print(highest >> 10)
+"""
+
+
 @pytest.mark.heavy
 def test_memory_does_not_grow_with_the_samples(tmp_path: Path) -> None:
-    """A build with two thousand pictures of 224 x 224, 1.2 GB as floats in each set, holds less than a third of that at any time."""
+    """A build with two thousand pictures of 224 x 224, 1.2 GB as floats in each set, holds less than a third of that as memory of its own."""
     made = make_large(tmp_path, 2000)
-    program = (
-        "import resource, sys; from pathlib import Path; from edgekit.build import build_bundle; from edgekit.build_request import BuildRequest\n"
-        "source, data, out = map(Path, sys.argv[1:])\n"
-        "build_bundle(BuildRequest(source, out, task='classify', calibration=data, evaluation=data, samples=2000, formats=('onnx',), max_drop=1.0),"
-        " lambda *_: None)\n"
-        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10)"
-    )
-    command = [sys.executable, "-c", program, made["source"], made["data"], tmp_path / "bundle"]
+    command = [sys.executable, "-c", WATCHED, made["source"], made["data"], tmp_path / "bundle"]
     done = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=True, timeout=280)
-    assert int(done.stdout) < 480
+    assert 50 < int(done.stdout) < 400
