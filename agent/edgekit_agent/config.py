@@ -11,7 +11,7 @@ from msgspec import Meta
 
 from edgekit.addresses import BrokerAddress, parse_broker
 from edgekit.errors import InputError
-from edgekit.records import Name, Record
+from edgekit.records import Name, Record, name_field
 from edgekit.releases.versions import make_reference
 from edgekit.topics import SHARDS
 
@@ -151,7 +151,7 @@ def load_config(path: Path) -> AgentConfig:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InputError(path, f"it is not TOML: {error}", _REMEDY) from error
     except msgspec.ValidationError as error:
-        raise InputError(path, _name_field(str(error)), _REMEDY) from error
+        raise InputError(path, name_field(str(error)), _REMEDY) from error
     parse_address(config.api.http, f"{path}: api.http")
     if config.fleet is not None:
         _check_broker(config.fleet.broker, f"{path}: fleet.broker")
@@ -164,12 +164,6 @@ def load_config(path: Path) -> AgentConfig:
 def _check_broker(text: str, subject: str) -> None:
     if parse_broker(text, subject).tls:
         raise InputError(subject, "it asks for TLS, which the agent does not speak", "Write mqtt://, and keep the broker on loopback or a VPN.")
-
-
-def _name_field(message: str) -> str:
-    """A message as "Expected `int`, got `str` - at `$.api.port`" with the field in front."""
-    what, found, where = message.partition(" - at `")
-    return f"{where.strip('`').removeprefix('$.')}: {what}" if found else what
 
 
 def parse_address(text: str, subject: str) -> Address:

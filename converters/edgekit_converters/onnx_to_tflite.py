@@ -12,6 +12,7 @@ from edgekit.conversion import HUB, SourceModel
 from edgekit.environments import ensure_environment, run_tool
 from edgekit.errors import ConversionError
 from edgekit_converters.environments import ONNX2TF, ONNX2TF_SCRIPT
+from edgekit_converters.onnx_preparing import fix_batch
 from edgekit_converters.passes.base import run_passes
 from edgekit_converters.passes.fix_shapes import FixShapes
 from edgekit_converters.passes.last_states import LastStates
@@ -42,7 +43,7 @@ def make_from_onnx(source: SourceModel, directory: Path) -> MadeFile:
     """
     import onnx
 
-    model = run_passes(onnx.load(source.find_form(HUB)), FixShapes(_fix_sizes(source)), Slim(), LastStates())
+    model = run_passes(onnx.load(source.find_form(HUB)), FixShapes(fix_batch(source)), Slim(), LastStates())
     _check_states(model)
     names = _choose_names(model, [spec.name for spec in (*source.inputs, *source.outputs)])
     fixed = directory / "fixed.onnx"
@@ -51,11 +52,6 @@ def make_from_onnx(source: SourceModel, directory: Path) -> MadeFile:
     # Inputs keep the source's order of axes: LiteRT then transposes a 3x96x96 picture in 4 µs, which costs numpy 24.
     request = {"model": str(fixed), "output": str(directory), "keep_shape": [names[spec.name] for spec in source.inputs]}
     return MadeFile(Path(run_tool(python, ONNX2TF_SCRIPT, request, _DEADLINE_S)["tflite"]), names, TOOL)
-
-
-def _fix_sizes(source: SourceModel) -> dict[str, int]:
-    """One for each name that an input's first axis has: the batch. Another size that may vary cannot be guessed."""
-    return {spec.shape[0]: 1 for spec in source.inputs if spec.shape and isinstance(spec.shape[0], str)}
 
 
 def _check_states(model: ModelProto) -> None:

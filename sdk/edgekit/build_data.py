@@ -12,7 +12,7 @@ from edgekit.contract_choice import Choice
 from edgekit.conversion import Calibration
 from edgekit.datasets.base import Dataset
 from edgekit.datasets.judging import judge_calibration
-from edgekit.datasets.npz import NpzSamples
+from edgekit.datasets.npz import is_ready
 from edgekit.datasets.registry import open_dataset
 from edgekit.datasets.sampling import Role, describe_use, digest_dataset, take_sample
 from edgekit.datasets.streaming import Prepared, feed_samples
@@ -90,11 +90,6 @@ def open_data(path: Path, contract: Processing | None) -> Dataset:
         problem = f"it is a set of the kind {dataset.kind}, and nothing says how its samples become the model's inputs"
         raise InputError(path, problem, _CONTRACT)
     return dataset
-
-
-def is_ready(dataset: Dataset) -> bool:
-    """Whether its samples are tensors that the model is fed with as they are."""
-    return isinstance(dataset, NpzSamples) and dataset.ready
 
 
 def choose_keys(dataset: Dataset, role: Role, request: BuildRequest) -> list[str]:

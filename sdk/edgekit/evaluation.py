@@ -14,7 +14,7 @@ from edgekit.benchmark import describe_measurement, make_session, measure_latenc
 from edgekit.bundles import VerifiedBundle
 from edgekit.contract import Classify, Detect, Processing
 from edgekit.datasets.base import Dataset, Truth
-from edgekit.datasets.npz import NpzSamples
+from edgekit.datasets.npz import is_ready
 from edgekit.datasets.registry import open_dataset
 from edgekit.datasets.sampling import describe_use
 from edgekit.datasets.sampling import take_sample as take_keys
@@ -213,7 +213,7 @@ def preparing(bundle: VerifiedBundle, request: EvaluationRequest, progress: Prog
     manifest, contract = bundle.manifest, bundle.manifest.processing
     pipeline = open_pipeline(contract or Processing(), manifest.inputs, manifest.outputs, bundle.root)
     dataset = open_dataset(request.data, kind=request.kind, contract=contract)
-    if contract is None and not (isinstance(dataset, NpzSamples) and dataset.ready):
+    if contract is None and not is_ready(dataset):
         problem = f"it is a set of the kind {dataset.kind}, and {bundle.root} has no contract by which its samples become tensors"
         raise InputError(
             dataset.path, problem, "Give an .npz with the model's inputs, or make the bundle again with edgekit convert --task or --processing."

@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from edgekit.errors import DeviceError
+from edgekit.errors import DeviceError, InputError
 
 CHUNK = 1 << 20
 
@@ -33,6 +33,18 @@ def digest_files(files: Sequence[Path]) -> str:
     if len(files) == 1:
         return digest_file(files[0])
     return digest_bytes("".join(f"{digest_file(file).removeprefix('sha256:')}  {file.name}\n" for file in sorted(files)).encode())
+
+
+def read_limited(path: Path, limit: int, remedy: str) -> bytes:
+    """The bytes of the file at *path*; InputError where it cannot be read, or, with *remedy*, where it has more than *limit*."""
+    try:
+        with path.open("rb") as file:
+            data = file.read(limit + 1)
+    except OSError as error:
+        raise InputError(path, f"it cannot be read: {error.strerror}", "Check the path.") from error
+    if len(data) > limit:
+        raise InputError(path, f"it is larger than {limit >> 20} MiB", remedy)
+    return data
 
 
 def write_file(path: Path, data: bytes, mode: int = 0o644) -> None:

@@ -17,6 +17,7 @@ from edgekit.arrays import Array, Arrays
 from edgekit.bundles import VerifiedBundle, open_bundle
 from edgekit.contract import Feature, Processing
 from edgekit.errors import DeviceError, InputError
+from edgekit.files import read_limited
 from edgekit.gate import choose_default, choose_unmeasured
 from edgekit.hardware import describe_hardware
 from edgekit.manifest import Manifest, Variant
@@ -189,7 +190,7 @@ def _read_item(feature: Feature | None, value: Any, subject: str) -> Raw:
     if isinstance(value, bytes | bytearray | memoryview):
         return bytes(value)
     if isinstance(value, Path) or (isinstance(value, str) and feature is not None and feature.kind != "text"):
-        return _read_file(Path(value))
+        return read_limited(Path(value), MAX_ITEM_BYTES, "Give a smaller one.")
     if isinstance(value, str):
         return value
     if _is_image(value):
@@ -202,14 +203,3 @@ def _is_image(value: object) -> bool:
     """Whether *value* is an image of Pillow's, which nobody can have without having imported it."""
     pillow = sys.modules.get("PIL.Image")
     return pillow is not None and isinstance(value, pillow.Image)
-
-
-def _read_file(path: Path) -> bytes:
-    try:
-        with path.open("rb") as file:
-            data = file.read(MAX_ITEM_BYTES + 1)
-    except OSError as error:
-        raise InputError(path, f"it cannot be read: {error.strerror}", "Check the path.") from error
-    if len(data) > MAX_ITEM_BYTES:
-        raise InputError(path, f"it is larger than {MAX_ITEM_BYTES >> 20} MiB", "Give a smaller one.")
-    return data

@@ -20,7 +20,7 @@ from edgekit.files import write_file
 from edgekit.manifest import Lineage
 from edgekit.plugins import TARGETS, find_plugins
 from edgekit.precisions import order_precisions
-from edgekit.records import Digest, Name, Record, RelativePath
+from edgekit.records import Digest, Name, Record, RelativePath, name_field
 from edgekit.target_profiles import find_profile
 from edgekit.tensors import DType, TensorName, TensorSpec
 from edgekit.toml_files import decode_toml
@@ -219,7 +219,7 @@ def convert_recipe(fields: dict[str, Any], subject: Path) -> Recipe:
     try:
         recipe = msgspec.convert(fields, Recipe)
     except (msgspec.ValidationError, RecursionError) as error:
-        raise InputError(subject, _name_field(str(error)), _REMEDY) from error
+        raise InputError(subject, name_field(str(error)), _REMEDY) from error
     for field, unknown in _find_unknown(recipe):
         raise InputError(subject, f"{field}: {unknown.subject}: {unknown.problem}. {unknown.remedy}", _REMEDY) from unknown
     return recipe
@@ -306,9 +306,3 @@ def _write_path(path: Path, base: Path | None) -> str:
     if path.is_absolute():
         return path.name if base is None else str(path)
     return path.as_posix() if base is None else Path(os.path.relpath(path, base)).as_posix()
-
-
-def _name_field(message: str) -> str:
-    """A message as "Expected `int`, got `str` - at `$.threads`" with the field in front."""
-    what, found, where = message.partition(" - at `")
-    return f"{where.strip('`').removeprefix('$.')}: {what}" if found else what

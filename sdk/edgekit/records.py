@@ -54,6 +54,12 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
             raise InputError(subject, f"it is not a valid {cls.__name__}: {error}", "Make it again, or correct the field named.") from error
 
 
+def name_field(message: str) -> str:
+    """A message of msgspec's, as "Expected `int`, got `str` - at `$.api.port`", with the field in front."""
+    what, found, where = message.partition(" - at `")
+    return f"{where.strip('`').removeprefix('$.')}: {what}" if found else what
+
+
 def _is_finite(value: Any) -> bool:
     if isinstance(value, float):
         return math.isfinite(value)

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from edgekit.errors import DeviceError
-from edgekit.files import digest_bytes, digest_file, naming_disk_errors, replacing_directory, write_file
+from edgekit.errors import DeviceError, InputError
+from edgekit.files import digest_bytes, digest_file, naming_disk_errors, read_limited, replacing_directory, write_file
 
 
 def names(path: Path) -> list[str]:
@@ -114,3 +114,14 @@ def test_other_errors_stay_what_they_are() -> None:
     """An error that is not the disk's is not dressed up as one."""
     with pytest.raises(ConnectionResetError), naming_disk_errors(Path("/there")):
         raise ConnectionResetError(errno.ECONNRESET, "reset")
+
+
+def test_what_is_too_large_or_cannot_be_read_is_refused(tmp_path: Path) -> None:
+    """A file of the limit's size is read, one byte more is refused with the remedy, and so is a file that is not there."""
+    (tmp_path / "a").write_bytes(b"x" * (1 << 20))
+    assert read_limited(tmp_path / "a", 1 << 20, "Cut it.") == b"x" * (1 << 20)
+    (tmp_path / "a").write_bytes(b"x" * ((1 << 20) + 1))
+    with pytest.raises(InputError, match=r"a: it is larger than 1 MiB\. Cut it\."):
+        read_limited(tmp_path / "a", 1 << 20, "Cut it.")
+    with pytest.raises(InputError, match="b: it cannot be read: No such file"):
+        read_limited(tmp_path / "b", 1 << 20, "Cut it.")

@@ -23,7 +23,7 @@ from edgekit.manifest import (
     Variant,
     decode_manifest,
 )
-from edgekit.records import Record
+from edgekit.records import Record, name_field
 from edgekit.targets import Accelerator, Hardware
 from edgekit.tensors import Binding, Quantization, TensorSpec
 
@@ -182,3 +182,9 @@ def test_rubbish_is_an_input_error(data: bytes) -> None:
     """Bytes that are not the record end in InputError, whatever they are."""
     with pytest.raises(InputError, match=r"m\.json"):
         Artifact.decode(data, "m.json")
+
+
+def test_the_field_stands_in_front() -> None:
+    """A message of msgspec's begins with the field that is at fault, and one without a field stays as it is."""
+    assert name_field("Expected `int`, got `str` - at `$.api.port`") == "api.port: Expected `int`, got `str`"
+    assert name_field("Expected `object`, got `array`") == "Expected `object`, got `array`"

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import sys
-import tempfile
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -14,6 +12,7 @@ from edgekit.operator_support import Judgement
 from edgekit_converters.environments import ONNX2TF
 from edgekit_converters.probing.bench import Observation, judge, list_kinds, make_child, run_job, shorten, write_trial
 from edgekit_converters.probing.cases import Case
+from edgekit_converters.probing.child_prober import ChildProber
 from edgekit_converters.probing.interpreters import find_version_in
 
 #: The package of each runtime that reads TFLite.
@@ -21,15 +20,14 @@ PACKAGES = {"litert": "ai-edge-litert", "tflite-runtime": "tflite-runtime"}
 _BORDER = ("QUANTIZE", "DEQUANTIZE")
 
 
-class LiteRTProber:
+class LiteRTProber(ChildProber):
     """Probes the *runtime* (``litert``, ``tflite-runtime``) that *python*, by default this one, has, with files that onnx2tf makes."""
 
     dialect = "onnx"
 
     def __init__(self, python: Path | str = sys.executable, runtime: str = "litert") -> None:
+        super().__init__(python)
         self.runtime = runtime
-        self._python = python
-        self._open = contextlib.ExitStack()
 
     def find_version(self) -> str:
         """The version of the runtime's package there."""
@@ -41,14 +39,10 @@ class LiteRTProber:
         return {"onnx": version("onnx"), "onnx2tf": converter, "ai-edge-quantizer": version("ai-edge-quantizer")}
 
     def __enter__(self) -> LiteRTProber:
-        self._scratch = Path(self._open.enter_context(tempfile.TemporaryDirectory(prefix="edgekit-")))
+        super().__enter__()
         self._converter = self._open.enter_context(make_child(ensure_environment(ONNX2TF), "onnx2tf"))
         self._quantizer = self._open.enter_context(make_child(sys.executable, "quantizer"))
-        self._child = self._open.enter_context(make_child(self._python, self.runtime))
         return self
-
-    def __exit__(self, *_: object) -> None:
-        self._open.close()
 
     def probe(self, case: Case) -> Judgement | None:
         """Native where XNNPACK takes all that onnx2tf makes of it; fallback where built-in kernels do some; refused else."""

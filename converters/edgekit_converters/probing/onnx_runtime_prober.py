@@ -2,29 +2,22 @@
 
 from __future__ import annotations
 
-import contextlib
-import sys
-import tempfile
 from importlib.metadata import version
-from pathlib import Path
 
 from edgekit.operator_support import Judgement
-from edgekit_converters.probing.bench import Observation, judge, list_kinds, make_child, run_job, write_trial
+from edgekit_converters.probing.bench import Observation, judge, list_kinds, run_job, write_trial
 from edgekit_converters.probing.cases import Case
+from edgekit_converters.probing.child_prober import ChildProber
 from edgekit_converters.probing.interpreters import find_version_in
 
 _BORDER = ("QuantizeLinear", "DequantizeLinear")
 
 
-class OnnxRuntimeProber:
+class OnnxRuntimeProber(ChildProber):
     """Probes the ONNX Runtime that *python*, by default this one, has."""
 
     runtime = "onnxruntime"
     dialect = "onnx"
-
-    def __init__(self, python: Path | str = sys.executable) -> None:
-        self._python = python
-        self._open = contextlib.ExitStack()
 
     def find_version(self) -> str:
         """The version of onnxruntime there."""
@@ -33,14 +26,6 @@ class OnnxRuntimeProber:
     def list_tools(self) -> dict[str, str]:
         """The onnx whose models are run."""
         return {"onnx": version("onnx")}
-
-    def __enter__(self) -> OnnxRuntimeProber:
-        self._scratch = Path(self._open.enter_context(tempfile.TemporaryDirectory(prefix="edgekit-")))
-        self._child = self._open.enter_context(make_child(self._python, self.runtime))
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._open.close()
 
     def probe(self, case: Case) -> Judgement | None:
         """Native where the operator's own kernel ran, or none was needed; fallback where something else did its work."""

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
-import sys
-import tempfile
 from importlib.metadata import version
-from pathlib import Path
 
 from edgekit.operator_support import Judgement
-from edgekit_converters.probing.bench import judge, list_kinds, make_child, run_job, write_trial
+from edgekit_converters.probing.bench import judge, list_kinds, run_job, write_trial
 from edgekit_converters.probing.cases import Case
+from edgekit_converters.probing.child_prober import ChildProber
 from edgekit_converters.probing.interpreters import find_version_in
 
 _BORDER = ("Input", "Output", "Const", "Reorder", "Convert")
@@ -19,15 +16,11 @@ _LIGHT = (*_BORDER, "Reshape", "Transpose", "Split", "Concatenation", "Subgraph"
 _INTEGERS = ("i8", "u8")
 
 
-class OpenVINOProber:
+class OpenVINOProber(ChildProber):
     """Probes the OpenVINO that *python*, by default this one, has."""
 
     runtime = "openvino"
     dialect = "onnx"
-
-    def __init__(self, python: Path | str = sys.executable) -> None:
-        self._python = python
-        self._open = contextlib.ExitStack()
 
     def find_version(self) -> str:
         """The version of openvino there."""
@@ -36,14 +29,6 @@ class OpenVINOProber:
     def list_tools(self) -> dict[str, str]:
         """The onnx whose models are run."""
         return {"onnx": version("onnx")}
-
-    def __enter__(self) -> OpenVINOProber:
-        self._scratch = Path(self._open.enter_context(tempfile.TemporaryDirectory(prefix="edgekit-")))
-        self._child = self._open.enter_context(make_child(self._python, self.runtime))
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._open.close()
 
     def probe(self, case: Case) -> Judgement | None:
         """Native where one layer of the plug-in does the work; fallback where several do, or OpenVINO's reference implementation."""

@@ -10,7 +10,7 @@ from edgekit.arrays import Array, dtype_of
 from edgekit.cli.console import print_json, print_table, say
 from edgekit.contract import Feature, Processing, Step
 from edgekit.errors import InputError
-from edgekit.files import write_file
+from edgekit.files import read_limited, write_file
 from edgekit.processing.base import Raw
 from edgekit.processing.wording import describe_feature, describe_reading, describe_step
 
@@ -63,19 +63,8 @@ def _read_sample(contract: Processing, text: str) -> tuple[str, Raw]:
         name, path = next(iter(features), ""), text
     if not features:
         raise InputError("--sample", "the contract has no inputs: callers give the model's own tensors", "Leave --sample out.")
-    data = _read_file(Path(path))
+    data = read_limited(Path(path), MAX_SAMPLE_BYTES, "Give a smaller sample.")
     return name, _decode_text(data, path) if features[name].kind == "text" else data
-
-
-def _read_file(path: Path) -> bytes:
-    try:
-        with path.open("rb") as file:
-            data = file.read(MAX_SAMPLE_BYTES + 1)
-    except OSError as error:
-        raise InputError(path, f"it cannot be read: {error.strerror}", "Check the path.") from error
-    if len(data) > MAX_SAMPLE_BYTES:
-        raise InputError(path, f"it is larger than {MAX_SAMPLE_BYTES >> 20} MiB", "Give a smaller sample.")
-    return data
 
 
 def _decode_text(data: bytes, path: str) -> str:

@@ -22,7 +22,7 @@ class Boxes:
     crowds: Array
 
 
-#: The class in a mask that is none: what nobody labelled, and what counts for nothing.
+#: The class in a mask that is none: what nobody labelled, and what counts for nothing, as the border of PASCAL VOC and Cityscapes.
 VOID = 255
 
 #: What is true of a sample: the number of its class, its objects, its mask of classes (rows, columns), its text, or a figure.

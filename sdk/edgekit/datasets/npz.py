@@ -4,12 +4,13 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeGuard
 
 import numpy as np
 
 from edgekit.arrays import Array, Arrays, dtype_of, is_text, map_arrays, to_plain
 from edgekit.contract import Feature, Kind, Tokenize
-from edgekit.datasets.base import BadSample, Sample, Truth
+from edgekit.datasets.base import BadSample, Dataset, Sample, Truth
 from edgekit.datasets.labels import number_labels
 from edgekit.errors import InputError
 from edgekit.processing.base import Raw
@@ -98,6 +99,11 @@ def _write_conversion(array: Array, spec: TensorSpec) -> str:
     limits = np.iinfo(spec.dtype)
     real = f"(array / {quantised.scale[0]:.9g}).round() + {quantised.zero_point[0]}"
     return f"({real}).clip({limits.min}, {limits.max}).astype('{spec.dtype}')"
+
+
+def is_ready(dataset: Dataset) -> TypeGuard[NpzSamples]:
+    """Whether the samples of *dataset* are tensors that the model is fed with as they are."""
+    return isinstance(dataset, NpzSamples) and dataset.ready
 
 
 def open_npz(path: Path, features: Sequence[Feature] = (), labels: Sequence[str] = (), *, spoken: bool = False) -> NpzSamples:

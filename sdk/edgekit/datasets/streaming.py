@@ -10,7 +10,7 @@ import numpy as np
 
 from edgekit.arrays import Array, Arrays, dtype_of, is_text, to_plain
 from edgekit.datasets.base import BadSample, Dataset, Sample, Truth
-from edgekit.datasets.npz import NpzSamples
+from edgekit.datasets.npz import is_ready
 from edgekit.errors import InputError
 from edgekit.files import naming_disk_errors
 from edgekit.processing.base import Fed, Pipeline, Scene
@@ -76,7 +76,7 @@ def feed_samples(dataset: Dataset, keys: Sequence[str], pipeline: Pipeline, dire
         InputError: too many samples cannot be used (the message names them), or they become tensors of different shapes.
         DeviceError: a library is missing, or the disk is full.
     """
-    if isinstance(dataset, NpzSamples) and dataset.ready:
+    if is_ready(dataset):
         # One fault of an array is told once, and not of each of its rows.
         dataset.check(pipeline.specs)
     with naming_disk_errors(directory), contextlib.ExitStack() as stack:

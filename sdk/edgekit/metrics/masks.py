@@ -5,11 +5,10 @@ from collections.abc import Mapping
 import numpy as np
 
 from edgekit.arrays import Array
+from edgekit.datasets.base import VOID
 from edgekit.errors import InputError
 from edgekit.metrics.base import Answers, Figure, Truths, make_whole, refuse_answers
 
-#: Pixels of this truth count for nothing, as those with a number below 0: the border of PASCAL VOC and Cityscapes.
-VOID = 255
 #: No set for segmentation has more classes than this.
 MAX_CLASSES = 1024
 
