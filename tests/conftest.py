@@ -52,6 +52,25 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     return report
 
 
+@pytest.fixture
+def watch_growth() -> Callable[[], Callable[[], int]]:
+    """Begins to watch this process's memory, and gives what tells by how many bytes it has at most grown since.
+
+    The kernel forgets the highest value so far when told to (proc(5), /proc/pid/clear_refs): what ran before would hide any growth.
+    """
+
+    def read() -> int:
+        lines = Path("/proc/self/status").read_text().splitlines()
+        return 1024 * next(int(line.split()[1]) for line in lines if line.startswith("VmHWM"))
+
+    def begin() -> Callable[[], int]:
+        Path("/proc/self/clear_refs").write_text("5")
+        before = read()
+        return lambda: read() - before
+
+    return begin
+
+
 @dataclass(frozen=True)
 class Kit:
     """A small model with its contract: *graph* as ONNX, *inputs* and *outputs*, and *items* that callers may give."""

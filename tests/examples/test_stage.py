@@ -37,7 +37,7 @@ def play(story: str, place: Path) -> subprocess.Popen[str]:
 
 
 def read_child(process: subprocess.Popen[str]) -> int:
-    """The pid of the child, once it is up."""
+    """The pid of the child, once it is up; what the script prints behind it may be read ahead here, and is lost to ``communicate``."""
     lines = iter(process.stdout.readline, "")
     return int(next(line for line in lines if line.strip().isdigit()))
 
@@ -109,9 +109,9 @@ def test_the_end_of_the_story_ends_the_children(tmp_path):
 
 def test_kept_children_go_on_and_are_not_trodden_on(tmp_path):
     """What is kept outlives the story, the next demo refuses to begin and says how to end it, and then it begins."""
-    with play("print(stage.keep())", tmp_path) as process:
+    with play("print(stage.keep(), file=sys.stderr)", tmp_path) as process:
         child = read_child(process)
-        said, _ = process.communicate(timeout=DEADLINE_S)
+        _, said = process.communicate(timeout=DEADLINE_S)
     assert said.strip() == f"kill {child}"
     try:
         assert is_alive(child)
