@@ -2,9 +2,8 @@
 
 import ipaddress
 import os
-import sys
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
@@ -13,12 +12,8 @@ from edgekit.addresses import BrokerAddress, parse_broker
 from edgekit.errors import InputError
 from edgekit.records import Name, Record, name_field
 from edgekit.releases.versions import make_reference
+from edgekit.toml_files import decode_toml
 from edgekit.topics import SHARDS
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 #: Names the state directory where neither the command line nor the configuration does.
 STATE_VARIABLE = "EDGEKIT_STATE"
@@ -144,14 +139,14 @@ def load_config(path: Path) -> AgentConfig:
         InputError: it cannot be read, is no TOML, or a field is not what it should be; the message names the field.
     """
     try:
-        data: Any = tomllib.loads(path.read_bytes().decode())
+        data = decode_toml(path.read_bytes())
         config = msgspec.convert(data, AgentConfig)
     except OSError as error:
         raise InputError(path, f"it cannot be read: {error.strerror}", "Check the path given with --config.") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputError(path, f"it is not TOML: {error}", _REMEDY) from error
     except msgspec.ValidationError as error:
         raise InputError(path, name_field(str(error)), _REMEDY) from error
+    except ValueError as error:
+        raise InputError(path, f"it is not TOML: {error}", _REMEDY) from error
     parse_address(config.api.http, f"{path}: api.http")
     if config.fleet is not None:
         _check_broker(config.fleet.broker, f"{path}: fleet.broker")

@@ -1,4 +1,4 @@
-"""What a shell completes that stands in a file or in a table: names of variants and metrics."""
+"""What a shell completes that stands in a file or in a table: names of variants, kinds of data and metrics."""
 
 from pathlib import Path
 
@@ -19,6 +19,13 @@ def complete_variants(context: click.Context, _parameter: click.Parameter, incom
         # A shell has no use for a refusal.
         return []
     return [] if manifest is None else [variant.id for variant in manifest.variants if variant.id.startswith(incomplete)]
+
+
+def complete_kinds(_context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
+    """The kinds of data that begin so."""
+    from edgekit.datasets.registry import KINDS
+
+    return [kind for kind in KINDS if kind.startswith(incomplete)]
 
 
 def complete_metrics(_context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from edgekit.cli.completing import complete_kinds
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -17,13 +19,6 @@ if TYPE_CHECKING:
 
 #: So many faults, duplicates and classes stand in a table; --json has them all.
 _SHOWN = 40
-
-
-def complete_kinds(_context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
-    """The kinds of data that begin so, for a shell."""
-    from edgekit.datasets.registry import KINDS
-
-    return [kind for kind in KINDS if kind.startswith(incomplete)]
 
 
 @click.group(short_help="Look at data before anything is calibrated or measured by it.")

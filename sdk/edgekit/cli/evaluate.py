@@ -5,8 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from edgekit.cli.completing import complete_metrics, complete_variants
-from edgekit.cli.data import complete_kinds
+from edgekit.cli.completing import complete_kinds, complete_metrics, complete_variants
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

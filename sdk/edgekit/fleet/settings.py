@@ -5,7 +5,6 @@ known, ``broker/`` the broker's own files, ``trust/`` what was seen of the relea
 ``running.json``: where it is reached.
 """
 
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -18,12 +17,8 @@ from edgekit.errors import InputError
 from edgekit.files import write_file
 from edgekit.fleet.retention import Retention
 from edgekit.records import Record
+from edgekit.toml_files import decode_toml
 from edgekit.topics import SHARDS
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 SETTINGS = "fleet.toml"
 
@@ -124,12 +119,12 @@ def read_settings(directory: FleetDirectory) -> FleetSettings:
     """The settings in *directory*; InputError names the file, and the field that is wrong."""
     path = directory.settings
     try:
-        fields = tomllib.loads(path.read_bytes().decode())
+        fields = decode_toml(path.read_bytes())
     except OSError as error:
         raise InputError(
             directory.root, f"there is no fleet: {SETTINGS} cannot be read ({error.strerror})", "Make one: edgekit fleet init DIR."
         ) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except ValueError as error:
         raise InputError(path, f"it is not TOML: {error}", "Correct the line named.") from error
     return _convert(fields, path)
 

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from edgekit.artifacts import FileEntry
 from edgekit.contract import Feature, Processing, Reading, Task, Tokenize
 from edgekit.errors import InputError, UnknownName
-from edgekit.files import digest_file
+from edgekit.files import digest_file, read_limited
 from edgekit.processing.answer_presets import read_anomaly, read_boxes, read_classes, read_embedding, read_mask, read_transcript
 from edgekit.processing.picture_presets import feed_classifier, feed_letterboxed, feed_whole, take_picture
 from edgekit.processing.sound_presets import feed_sound, is_sound
@@ -131,13 +131,7 @@ def _parse(path: Path) -> Any:
     decode = _DECODERS.get(path.suffix.lower())
     if decode is None:
         raise InputError(path, "its name ends neither in .toml nor in .json", "Give a processing contract as TOML or JSON.")
-    try:
-        with path.open("rb") as file:
-            data = file.read(MAX_FILE_BYTES + 1)
-    except OSError as error:
-        raise InputError(path, f"it cannot be read: {error.strerror}", "Check the path.") from error
-    if len(data) > MAX_FILE_BYTES:
-        raise InputError(path, f"it is larger than {MAX_FILE_BYTES >> 20} MiB", "Give a processing contract as TOML or JSON.")
+    data = read_limited(path, MAX_FILE_BYTES, "Give a processing contract as TOML or JSON.")
     try:
         return decode(data)
     except (msgspec.DecodeError, ValueError, RecursionError) as error:
